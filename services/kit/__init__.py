@@ -1,0 +1,1 @@
+"""What every server needs, one job a module, no business words."""

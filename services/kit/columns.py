@@ -1,0 +1,43 @@
+"""Column types that behave alike on SQLite and PostgreSQL."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, CheckConstraint, Dialect, LargeBinary
+from sqlalchemy.types import TypeDecorator
+
+from services.kit.clock import from_micros, to_micros
+
+
+class UtcMicros(TypeDecorator[datetime]):
+    """An aware UTC datetime, stored as whole microseconds since the Unix epoch.
+
+    SQLite has no time type and drops time zones; an integer sorts and compares on both engines.
+    """
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
+        """Writes microseconds. A naive datetime raises TypeError: it has no meaning here."""
+        del dialect
+        return None if value is None else to_micros(value)
+
+    def process_result_value(self, value: Any | None, dialect: Dialect) -> datetime | None:
+        """Reads an aware datetime."""
+        del dialect
+        return None if value is None else from_micros(value)
+
+
+class Digest(LargeBinary):
+    """Bytes of a fixed width, such as a hash or a packed UUID."""
+
+
+def integer_check(column: str) -> CheckConstraint:
+    """Refuses anything but a whole number: SQLite would take 1.5 into a BIGINT column.
+
+    PostgreSQL refuses it by itself, so there the constraint is left out.
+    """
+    return CheckConstraint(f"typeof({column}) = 'integer'", name=f"{column}_integer").ddl_if(
+        dialect="sqlite"
+    )

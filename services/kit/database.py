@@ -1,0 +1,170 @@
+"""The engine, transactions and what SQLite and PostgreSQL need to behave alike.
+
+Only this module commits. A use case opens one `transaction()`: leaving it commits, raising rolls
+back. No call to another process may happen inside; `kit.clients` refuses it.
+"""
+
+import asyncio
+import functools
+import random
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+from sqlalchemy import Connection, event, text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+_RACE_TRIES_MAX = 3
+_RACE_PAUSE_S = 0.02
+_SQLITE_BUSY_TIMEOUT_MS = 5_000
+_POSTGRES_LOCK_TIMEOUT_MS = 5_000
+# Serialization failure, deadlock, lock not available, unique violation.
+_POSTGRES_RACES = frozenset({"40001", "40P01", "55P03", "23505"})
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_inside_transaction: ContextVar[bool] = ContextVar("inside_transaction", default=False)
+
+
+def inside_transaction() -> bool:
+    """Tells whether the running task holds a transaction open."""
+    return _inside_transaction.get()
+
+
+class Database:
+    """One service's store: an SQLite file, or a schema in PostgreSQL."""
+
+    def __init__(self, url: str, *, schema: str, pool_size: int = 5) -> None:
+        """Prepares the engine; nothing connects yet.
+
+        Args:
+            url: `sqlite+aiosqlite:///path` or `postgresql+asyncpg://…`.
+            schema: The service's name. PostgreSQL keeps its tables in a schema of that name;
+                an SQLite file belongs to one service anyway.
+            pool_size: The most connections that are open at once.
+        """
+        self.schema = schema
+        self.url = make_url(url)
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        self.engine = _create_engine(self.url, schema=schema, pool_size=pool_size)
+        if self.is_sqlite:
+            event.listen(self.engine.sync_engine, "connect", _prepare_sqlite)
+            event.listen(self.engine.sync_engine, "begin", _begin_sqlite)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncConnection]:
+        """Opens a write transaction; commits when the block ends, rolls back when it raises.
+
+        On SQLite it is BEGIN IMMEDIATE: a deferred transaction that reads first and writes later
+        can fail half-way, or decide on what another writer has just changed.
+        """
+        token = _inside_transaction.set(True)
+        try:
+            async with self.engine.begin() as connection:
+                yield connection
+        finally:
+            _inside_transaction.reset(token)
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[AsyncConnection]:
+        """Opens a read-only transaction: all its statements see one state of the database."""
+        token = _inside_transaction.set(True)
+        try:
+            async with self.engine.connect() as connection:
+                await connection.execution_options(
+                    croupier_read_only=True,
+                    **({} if self.is_sqlite else {"postgresql_readonly": True}),
+                )
+                async with connection.begin():
+                    yield connection
+        finally:
+            _inside_transaction.reset(token)
+
+    async def ping(self) -> None:
+        """Raises if the store does not answer."""
+        async with self.snapshot() as connection:
+            await connection.execute(text("SELECT 1"))
+
+    async def close(self) -> None:
+        """Closes all connections."""
+        await self.engine.dispose()
+
+
+def _create_engine(url: URL, *, schema: str, pool_size: int) -> AsyncEngine:
+    if url.get_backend_name() == "sqlite":
+        if url.database:
+            Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+        # isolation_level None: the driver never begins by itself, `_begin_sqlite` does.
+        return create_async_engine(
+            url, pool_size=pool_size, max_overflow=0, connect_args={"isolation_level": None}
+        )
+    return create_async_engine(
+        url,
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_pre_ping=True,
+        connect_args={
+            "server_settings": {
+                "search_path": schema,
+                "lock_timeout": str(_POSTGRES_LOCK_TIMEOUT_MS),
+                "application_name": f"croupier-{schema}",
+            }
+        },
+    )
+
+
+def _prepare_sqlite(connection: Any, record: Any) -> None:
+    del record
+    cursor = connection.cursor()
+    for pragma in (
+        f"busy_timeout={_SQLITE_BUSY_TIMEOUT_MS}",
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "fullfsync=ON",
+        "foreign_keys=ON",
+    ):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    read_only = connection.get_execution_options().get("croupier_read_only", False)
+    connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+
+def is_race(error: DBAPIError) -> bool:
+    """Tells whether a second try may succeed: the loser of a race between transactions."""
+    if isinstance(error, OperationalError) and "database is locked" in str(error.orig):
+        return True
+    if isinstance(error, IntegrityError) and re.search(r"UNIQUE constraint", str(error.orig)):
+        return True
+    return getattr(error.orig, "sqlstate", None) in _POSTGRES_RACES
+
+
+def retry_on_race(
+    use_case: Callable[P, Awaitable[R]],
+) -> Callable[P, Awaitable[R]]:
+    """Runs a use case again when it lost a race, at most 3 times in all.
+
+    The use case must hold exactly one transaction, since that is what is repeated. A unique
+    violation counts: two equal requests met, and the second try finds what the first one wrote.
+    """
+
+    @functools.wraps(use_case)
+    async def repeat(*args: P.args, **kwargs: P.kwargs) -> R:
+        for tried in range(1, _RACE_TRIES_MAX + 1):
+            try:
+                return await use_case(*args, **kwargs)
+            except DBAPIError as error:
+                if tried == _RACE_TRIES_MAX or not is_race(error):
+                    raise
+            await asyncio.sleep(random.uniform(0, _RACE_PAUSE_S * tried))  # noqa: S311 (jitter)
+        raise AssertionError
+
+    return repeat
