@@ -1,0 +1,1 @@
+"""Makes `generated/` from `protos/`: stubs, the descriptor set and the OpenAPI document."""
