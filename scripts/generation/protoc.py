@@ -87,14 +87,14 @@ def write_stubs(target: Path) -> None:
     run(
         [
             f"--python_out={target}",
-            f"--pyi_out={target}",
+            f"--mypy_out={target}",
             f"--grpc_python_out={target}",
             f"--mypy_grpc_out={target}",
         ],
         sources(),
     )
     # Our stubs import these; protovalidate has them only for its own engine.
-    run([f"--python_out={target}", f"--pyi_out={target}"], [_VALIDATE])
+    run([f"--python_out={target}", f"--mypy_out={target}"], [_VALIDATE])
     for module in target.rglob("*_pb2_grpc.py*"):
         if _has_no_service(module, target):
             module.unlink()

@@ -28,7 +28,7 @@ from croupier.options.v1 import options_pb2 as croupier_dot_options_dot_v1_dot_o
 from croupier.type.v1 import money_pb2 as croupier_dot_type_dot_v1_dot_money__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'croupier/game/v1/provider_service.proto\x12\x10\x63roupier.game.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1b\x63roupier/game/v1/game.proto\x1a!croupier/options/v1/options.proto\x1a\x1c\x63roupier/type/v1/money.proto\"C\n\x1a\x41uthenticateSessionRequest\x12%\n\rsession_token\x18\x01 \x01(\tB\x0e\xbaH\x07r\x05\x10\x01\x18\x80\x01\xf8\xbb\x18\x01\"|\n\x1b\x41uthenticateSessionResponse\x12\x33\n\x0cgame_session\x18\x01 \x01(\x0b\x32\x1d.croupier.game.v1.GameSession\x12(\n\x07\x62\x61lance\x18\x02 \x01(\x0b\x32\x17.croupier.type.v1.Money\"@\n\x17GetPlayerBalanceRequest\x12%\n\rsession_token\x18\x01 \x01(\tB\x0e\xbaH\x07r\x05\x10\x01\x18\x80\x01\xf8\xbb\x18\x01\"D\n\x18GetPlayerBalanceResponse\x12(\n\x07\x62\x61lance\x18\x01 \x01(\x0b\x32\x17.croupier.type.v1.Money\"\x8c\x02\n\x0fPlaceBetRequest\x12%\n\rsession_token\x18\x01 \x01(\tB\x0e\xbaH\x07r\x05\x10\x01\x18\x80\x01\xf8\xbb\x18\x01\x12\"\n\x0etransaction_id\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01(\x80\x01\x12\x1c\n\x08round_id\x18\x03 \x01(\tB\n\xbaH\x07r\x05\x10\x01(\x80\x01\x12}\n\x06\x61mount\x18\x04 \x01(\x0b\x32\x17.croupier.type.v1.MoneyBT\xbaHQ\xba\x01K\n\x13\x61mount_not_negative\x12\x1dmust be 0 or more minor units\x1a\x15this.minor_units >= 0\xc8\x01\x01\x12\x11\n\tend_round\x18\x05 \x01(\x08\"@\n\x10PlaceBetResponse\x12,\n\x08movement\x18\x01 \x01(\x0b\x32\x1a.croupier.game.v1.Movement\"\xb0\x02\n\rPayWinRequest\x12%\n\rsession_token\x18\x01 \x01(\tB\x0e\xbaH\x07r\x05\x10\x01\x18\x80\x01\xf8\xbb\x18\x01\x12\"\n\x0etransaction_id\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01(\x80\x01\x12\x1c\n\x08round_id\x18\x03 \x01(\tB\n\xbaH\x07r\x05\x10\x01(\x80\x01\x12}\n\x06\x61mount\x18\x04 \x01(\x0b\x32\x17.croupier.type.v1.MoneyBT\xbaHQ\xba\x01K\n\x13\x61mount_not_negative\x12\x1dmust be 0 or more minor units\x1a\x15this.minor_units >= 0\xc8\x01\x01\x12$\n\x12\x62\x65t_transaction_id\x18\x05 \x01(\tB\x08\xbaH\x05r\x03(\x80\x01\x12\x11\n\tend_round\x18\x06 \x01(\x08\">\n\x0ePayWinResponse\x12,\n\x08movement\x18\x01 \x01(\x0b\x32\x1a.croupier.game.v1.Movement\"\xba\x01\n\x0fRollBackRequest\x12%\n\rsession_token\x18\x01 \x01(\tB\x0e\xbaH\x07r\x05\x10\x01\x18\x80\x01\xf8\xbb\x18\x01\x12\"\n\x0etransaction_id\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01(\x80\x01\x12+\n\x17original_transaction_id\x18\x03 \x01(\tB\n\xbaH\x07r\x05\x10\x01(\x80\x01\x12\x1c\n\x08round_id\x18\x04 \x01(\tB\n\xbaH\x07r\x05\x10\x01(\x80\x01\x12\x11\n\tend_round\x18\x05 \x01(\x08\"@\n\x10RollBackResponse\x12,\n\x08movement\x18\x01 \x01(\x0b\x32\x1a.croupier.game.v1.Movement\"z\n\x0f\x45ndRoundRequest\x12%\n\rsession_token\x18\x01 \x01(\tB\x0e\xbaH\x07r\x05\x10\x01\x18\x80\x01\xf8\xbb\x18\x01\x12\"\n\x0etransaction_id\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01(\x80\x01\x12\x1c\n\x08round_id\x18\x03 \x01(\tB\n\xbaH\x07r\x05\x10\x01(\x80\x01\"@\n\x10\x45ndRoundResponse\x12,\n\x08movement\x18\x01 \x01(\x0b\x32\x1a.croupier.game.v1.Movement2\x9e\x07\n\x0fProviderService\x12\xad\x01\n\x13\x41uthenticateSession\x12,.croupier.game.v1.AuthenticateSessionRequest\x1a-.croupier.game.v1.AuthenticateSessionResponse\"9\x90\x02\x01\xaa\xbb\x18\x02\x08\x04\xb2\xbb\x18,For stubs; a REST provider speaks a dialect.\x12\xa4\x01\n\x10GetPlayerBalance\x12).croupier.game.v1.GetPlayerBalanceRequest\x1a*.croupier.game.v1.GetPlayerBalanceResponse\"9\x90\x02\x01\xaa\xbb\x18\x02\x08\x04\xb2\xbb\x18,For stubs; a REST provider speaks a dialect.\x12\x8c\x01\n\x08PlaceBet\x12!.croupier.game.v1.PlaceBetRequest\x1a\".croupier.game.v1.PlaceBetResponse\"9\x90\x02\x02\xaa\xbb\x18\x02\x08\x04\xb2\xbb\x18,For stubs; a REST provider speaks a dialect.\x12\x86\x01\n\x06PayWin\x12\x1f.croupier.game.v1.PayWinRequest\x1a .croupier.game.v1.PayWinResponse\"9\x90\x02\x02\xaa\xbb\x18\x02\x08\x04\xb2\xbb\x18,For stubs; a REST provider speaks a dialect.\x12\x8c\x01\n\x08RollBack\x12!.croupier.game.v1.RollBackRequest\x1a\".croupier.game.v1.RollBackResponse\"9\x90\x02\x02\xaa\xbb\x18\x02\x08\x04\xb2\xbb\x18,For stubs; a REST provider speaks a dialect.\x12\x8c\x01\n\x08\x45ndRound\x12!.croupier.game.v1.EndRoundRequest\x1a\".croupier.game.v1.EndRoundResponse\"9\x90\x02\x02\xaa\xbb\x18\x02\x08\x04\xb2\xbb\x18,For stubs; a REST provider speaks a dialect.b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'croupier/game/v1/provider_service.proto\x12\x10\x63roupier.game.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1b\x63roupier/game/v1/game.proto\x1a!croupier/options/v1/options.proto\x1a\x1c\x63roupier/type/v1/money.proto\"C\n\x1a\x41uthenticateSessionRequest\x12%\n\rsession_token\x18\x01 \x01(\tB\x0e\xbaH\x07r\x05\x10\x01\x18\x80\x01\xf8\xbb\x18\x01\"|\n\x1b\x41uthenticateSessionResponse\x12\x33\n\x0cgame_session\x18\x01 \x01(\x0b\x32\x1d.croupier.game.v1.GameSession\x12(\n\x07\x62\x61lance\x18\x02 \x01(\x0b\x32\x17.croupier.type.v1.Money\"@\n\x17GetPlayerBalanceRequest\x12%\n\rsession_token\x18\x01 \x01(\tB\x0e\xbaH\x07r\x05\x10\x01\x18\x80\x01\xf8\xbb\x18\x01\"D\n\x18GetPlayerBalanceResponse\x12(\n\x07\x62\x61lance\x18\x01 \x01(\x0b\x32\x17.croupier.type.v1.Money\"\xbe\x01\n\x0fPlaceBetRequest\x12%\n\rsession_token\x18\x01 \x01(\tB\x0e\xbaH\x07r\x05\x10\x01\x18\x80\x01\xf8\xbb\x18\x01\x12\"\n\x0etransaction_id\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01(\x80\x01\x12\x1c\n\x08round_id\x18\x03 \x01(\tB\n\xbaH\x07r\x05\x10\x01(\x80\x01\x12/\n\x06\x61mount\x18\x04 \x01(\x0b\x32\x17.croupier.type.v1.MoneyB\x06\xbaH\x03\xc8\x01\x01\x12\x11\n\tend_round\x18\x05 \x01(\x08\"@\n\x10PlaceBetResponse\x12,\n\x08movement\x18\x01 \x01(\x0b\x32\x1a.croupier.game.v1.Movement\"\xe2\x01\n\rPayWinRequest\x12%\n\rsession_token\x18\x01 \x01(\tB\x0e\xbaH\x07r\x05\x10\x01\x18\x80\x01\xf8\xbb\x18\x01\x12\"\n\x0etransaction_id\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01(\x80\x01\x12\x1c\n\x08round_id\x18\x03 \x01(\tB\n\xbaH\x07r\x05\x10\x01(\x80\x01\x12/\n\x06\x61mount\x18\x04 \x01(\x0b\x32\x17.croupier.type.v1.MoneyB\x06\xbaH\x03\xc8\x01\x01\x12$\n\x12\x62\x65t_transaction_id\x18\x05 \x01(\tB\x08\xbaH\x05r\x03(\x80\x01\x12\x11\n\tend_round\x18\x06 \x01(\x08\">\n\x0ePayWinResponse\x12,\n\x08movement\x18\x01 \x01(\x0b\x32\x1a.croupier.game.v1.Movement\"\xba\x01\n\x0fRollBackRequest\x12%\n\rsession_token\x18\x01 \x01(\tB\x0e\xbaH\x07r\x05\x10\x01\x18\x80\x01\xf8\xbb\x18\x01\x12\"\n\x0etransaction_id\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01(\x80\x01\x12+\n\x17original_transaction_id\x18\x03 \x01(\tB\n\xbaH\x07r\x05\x10\x01(\x80\x01\x12\x1c\n\x08round_id\x18\x04 \x01(\tB\n\xbaH\x07r\x05\x10\x01(\x80\x01\x12\x11\n\tend_round\x18\x05 \x01(\x08\"@\n\x10RollBackResponse\x12,\n\x08movement\x18\x01 \x01(\x0b\x32\x1a.croupier.game.v1.Movement\"z\n\x0f\x45ndRoundRequest\x12%\n\rsession_token\x18\x01 \x01(\tB\x0e\xbaH\x07r\x05\x10\x01\x18\x80\x01\xf8\xbb\x18\x01\x12\"\n\x0etransaction_id\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01(\x80\x01\x12\x1c\n\x08round_id\x18\x03 \x01(\tB\n\xbaH\x07r\x05\x10\x01(\x80\x01\"@\n\x10\x45ndRoundResponse\x12,\n\x08movement\x18\x01 \x01(\x0b\x32\x1a.croupier.game.v1.Movement2\x9e\x07\n\x0fProviderService\x12\xad\x01\n\x13\x41uthenticateSession\x12,.croupier.game.v1.AuthenticateSessionRequest\x1a-.croupier.game.v1.AuthenticateSessionResponse\"9\x90\x02\x01\xaa\xbb\x18\x02\x08\x04\xb2\xbb\x18,For stubs; a REST provider speaks a dialect.\x12\xa4\x01\n\x10GetPlayerBalance\x12).croupier.game.v1.GetPlayerBalanceRequest\x1a*.croupier.game.v1.GetPlayerBalanceResponse\"9\x90\x02\x01\xaa\xbb\x18\x02\x08\x04\xb2\xbb\x18,For stubs; a REST provider speaks a dialect.\x12\x8c\x01\n\x08PlaceBet\x12!.croupier.game.v1.PlaceBetRequest\x1a\".croupier.game.v1.PlaceBetResponse\"9\x90\x02\x02\xaa\xbb\x18\x02\x08\x04\xb2\xbb\x18,For stubs; a REST provider speaks a dialect.\x12\x86\x01\n\x06PayWin\x12\x1f.croupier.game.v1.PayWinRequest\x1a .croupier.game.v1.PayWinResponse\"9\x90\x02\x02\xaa\xbb\x18\x02\x08\x04\xb2\xbb\x18,For stubs; a REST provider speaks a dialect.\x12\x8c\x01\n\x08RollBack\x12!.croupier.game.v1.RollBackRequest\x1a\".croupier.game.v1.RollBackResponse\"9\x90\x02\x02\xaa\xbb\x18\x02\x08\x04\xb2\xbb\x18,For stubs; a REST provider speaks a dialect.\x12\x8c\x01\n\x08\x45ndRound\x12!.croupier.game.v1.EndRoundRequest\x1a\".croupier.game.v1.EndRoundResponse\"9\x90\x02\x02\xaa\xbb\x18\x02\x08\x04\xb2\xbb\x18,For stubs; a REST provider speaks a dialect.b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -46,7 +46,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PLACEBETREQUEST'].fields_by_name['round_id']._loaded_options = None
   _globals['_PLACEBETREQUEST'].fields_by_name['round_id']._serialized_options = b'\272H\007r\005\020\001(\200\001'
   _globals['_PLACEBETREQUEST'].fields_by_name['amount']._loaded_options = None
-  _globals['_PLACEBETREQUEST'].fields_by_name['amount']._serialized_options = b'\272HQ\272\001K\n\023amount_not_negative\022\035must be 0 or more minor units\032\025this.minor_units >= 0\310\001\001'
+  _globals['_PLACEBETREQUEST'].fields_by_name['amount']._serialized_options = b'\272H\003\310\001\001'
   _globals['_PAYWINREQUEST'].fields_by_name['session_token']._loaded_options = None
   _globals['_PAYWINREQUEST'].fields_by_name['session_token']._serialized_options = b'\272H\007r\005\020\001\030\200\001\370\273\030\001'
   _globals['_PAYWINREQUEST'].fields_by_name['transaction_id']._loaded_options = None
@@ -54,7 +54,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PAYWINREQUEST'].fields_by_name['round_id']._loaded_options = None
   _globals['_PAYWINREQUEST'].fields_by_name['round_id']._serialized_options = b'\272H\007r\005\020\001(\200\001'
   _globals['_PAYWINREQUEST'].fields_by_name['amount']._loaded_options = None
-  _globals['_PAYWINREQUEST'].fields_by_name['amount']._serialized_options = b'\272HQ\272\001K\n\023amount_not_negative\022\035must be 0 or more minor units\032\025this.minor_units >= 0\310\001\001'
+  _globals['_PAYWINREQUEST'].fields_by_name['amount']._serialized_options = b'\272H\003\310\001\001'
   _globals['_PAYWINREQUEST'].fields_by_name['bet_transaction_id']._loaded_options = None
   _globals['_PAYWINREQUEST'].fields_by_name['bet_transaction_id']._serialized_options = b'\272H\005r\003(\200\001'
   _globals['_ROLLBACKREQUEST'].fields_by_name['session_token']._loaded_options = None
@@ -92,21 +92,21 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETPLAYERBALANCERESPONSE']._serialized_start=445
   _globals['_GETPLAYERBALANCERESPONSE']._serialized_end=513
   _globals['_PLACEBETREQUEST']._serialized_start=516
-  _globals['_PLACEBETREQUEST']._serialized_end=784
-  _globals['_PLACEBETRESPONSE']._serialized_start=786
-  _globals['_PLACEBETRESPONSE']._serialized_end=850
-  _globals['_PAYWINREQUEST']._serialized_start=853
-  _globals['_PAYWINREQUEST']._serialized_end=1157
-  _globals['_PAYWINRESPONSE']._serialized_start=1159
-  _globals['_PAYWINRESPONSE']._serialized_end=1221
-  _globals['_ROLLBACKREQUEST']._serialized_start=1224
-  _globals['_ROLLBACKREQUEST']._serialized_end=1410
-  _globals['_ROLLBACKRESPONSE']._serialized_start=1412
-  _globals['_ROLLBACKRESPONSE']._serialized_end=1476
-  _globals['_ENDROUNDREQUEST']._serialized_start=1478
-  _globals['_ENDROUNDREQUEST']._serialized_end=1600
-  _globals['_ENDROUNDRESPONSE']._serialized_start=1602
-  _globals['_ENDROUNDRESPONSE']._serialized_end=1666
-  _globals['_PROVIDERSERVICE']._serialized_start=1669
-  _globals['_PROVIDERSERVICE']._serialized_end=2595
+  _globals['_PLACEBETREQUEST']._serialized_end=706
+  _globals['_PLACEBETRESPONSE']._serialized_start=708
+  _globals['_PLACEBETRESPONSE']._serialized_end=772
+  _globals['_PAYWINREQUEST']._serialized_start=775
+  _globals['_PAYWINREQUEST']._serialized_end=1001
+  _globals['_PAYWINRESPONSE']._serialized_start=1003
+  _globals['_PAYWINRESPONSE']._serialized_end=1065
+  _globals['_ROLLBACKREQUEST']._serialized_start=1068
+  _globals['_ROLLBACKREQUEST']._serialized_end=1254
+  _globals['_ROLLBACKRESPONSE']._serialized_start=1256
+  _globals['_ROLLBACKRESPONSE']._serialized_end=1320
+  _globals['_ENDROUNDREQUEST']._serialized_start=1322
+  _globals['_ENDROUNDREQUEST']._serialized_end=1444
+  _globals['_ENDROUNDRESPONSE']._serialized_start=1446
+  _globals['_ENDROUNDRESPONSE']._serialized_end=1510
+  _globals['_PROVIDERSERVICE']._serialized_start=1513
+  _globals['_PROVIDERSERVICE']._serialized_end=2439
 # @@protoc_insertion_point(module_scope)

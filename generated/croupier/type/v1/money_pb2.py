@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x63roupier/type/v1/money.proto\x12\x10\x63roupier.type.v1\x1a\x1b\x62uf/validate/validate.proto\"k\n\x05Money\x12\x32\n\rcurrency_code\x18\x01 \x01(\tB\x1b\xbaH\x18r\x16\x32\x14^[A-Z][A-Z0-9]{2,9}$\x12.\n\x0bminor_units\x18\x02 \x01(\x03\x42\x19\xbaH\x16\"\x14\x18\x80\x80\x9a\xa6\xea\xaf\xe3\x01(\x80\x80\xe6\xd9\x95\xd0\x9c\xfe\xff\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x63roupier/type/v1/money.proto\x12\x10\x63roupier.type.v1\x1a\x1b\x62uf/validate/validate.proto\"b\n\x05Money\x12\x32\n\rcurrency_code\x18\x01 \x01(\tB\x1b\xbaH\x18r\x16\x32\x14^[A-Z][A-Z0-9]{2,9}$\x12%\n\x0bminor_units\x18\x02 \x01(\x03\x42\x10\xbaH\r\"\x0b\x18\x80\x80\x9a\xa6\xea\xaf\xe3\x01(\x00\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,7 +35,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_MONEY'].fields_by_name['currency_code']._loaded_options = None
   _globals['_MONEY'].fields_by_name['currency_code']._serialized_options = b'\272H\030r\0262\024^[A-Z][A-Z0-9]{2,9}$'
   _globals['_MONEY'].fields_by_name['minor_units']._loaded_options = None
-  _globals['_MONEY'].fields_by_name['minor_units']._serialized_options = b'\272H\026\"\024\030\200\200\232\246\352\257\343\001(\200\200\346\331\225\320\234\376\377\001'
+  _globals['_MONEY'].fields_by_name['minor_units']._serialized_options = b'\272H\r\"\013\030\200\200\232\246\352\257\343\001(\000'
   _globals['_MONEY']._serialized_start=79
-  _globals['_MONEY']._serialized_end=186
+  _globals['_MONEY']._serialized_end=177
 # @@protoc_insertion_point(module_scope)

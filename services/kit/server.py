@@ -1,0 +1,185 @@
+"""Builds and serves a gRPC server: interceptors, health, reflection, graceful stop."""
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
+from typing import Any, TypeVar
+
+import grpc
+import structlog
+import uvloop
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1._async import HealthServicer
+from grpc_reflection.v1alpha import reflection
+from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
+from prometheus_client import start_http_server
+
+from services.kit import logs, telemetry
+from services.kit.contract import Level
+from services.kit.interceptors.authentication import Authenticator, PeerAuthenticator
+from services.kit.interceptors.chain import Chain
+from services.kit.settings import ServerSettings
+
+_CHECK_EVERY_S = 2.0
+_CHECK_TIMEOUT_S = 1.5
+_log = structlog.get_logger()
+
+Check = Callable[[], Awaitable[None]]
+SettingsT = TypeVar("SettingsT", bound=ServerSettings)
+
+
+class Server:
+    """A gRPC server that enforces the contract around every method that is added to it."""
+
+    def __init__(
+        self,
+        settings: ServerSettings,
+        *,
+        authenticators: Mapping[Level, Authenticator] | None = None,
+    ) -> None:
+        """Prepares the server; nothing listens yet.
+
+        Args:
+            settings: Where and how it serves.
+            authenticators: How callers of the levels PLAYER, OPERATOR and PROVIDER prove who they
+                are, where its methods have such levels.
+        """
+        self._settings = settings
+        peer = PeerAuthenticator()
+        self._chain = Chain(
+            authenticators={Level.PUBLIC: peer, Level.SERVICE: peer, **(authenticators or {})},
+            calls_max=settings.calls_max,
+            default_deadline=settings.default_deadline,
+        )
+        self._server = grpc.aio.server(
+            # Calls beyond this are refused by gRPC itself, before any of our code runs.
+            maximum_concurrent_rpcs=2 * settings.calls_max,
+            options=[
+                ("grpc.so_reuseport", 0),
+                ("grpc.max_receive_message_length", settings.message_bytes_max),
+                ("grpc.max_send_message_length", 4 * settings.message_bytes_max),
+                ("grpc.keepalive_time_ms", 30_000),
+                ("grpc.keepalive_timeout_ms", 10_000),
+                ("grpc.keepalive_permit_without_calls", 1),
+                ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+                ("grpc.http2.max_ping_strikes", 0),
+            ],
+        )
+        self._health = HealthServicer()
+        self._services: list[str] = []
+        self._checks: list[Check] = []
+        self._watch: asyncio.Task[None] | None = None
+
+    def add(self, register: Callable[[Any, Any], None], servicer: object) -> None:
+        """Adds a servicer, by the generated function that would add it to a bare server.
+
+        Raises:
+            UndeclaredError: A method does not declare whom it admits.
+        """
+        register(servicer, self)
+
+    def add_registered_method_handlers(
+        self, service: str, handlers: "Mapping[str, grpc.RpcMethodHandler[Any, Any]]"
+    ) -> None:
+        """Takes a servicer's methods from the generated code and wraps them."""
+        wrapped = self._chain.wrap(service, handlers)
+        self._server.add_generic_rpc_handlers(
+            (grpc.method_handlers_generic_handler(service, wrapped),)
+        )
+        self._services.append(service)
+
+    def add_generic_rpc_handlers(self, handlers: object) -> None:
+        """Ignores the second form in which generated code hands over the same methods."""
+
+    def require(self, check: Check) -> None:
+        """Makes the server healthy only while `check` returns without raising."""
+        self._checks.append(check)
+
+    async def start(self) -> int:
+        """Starts to serve, and returns the port."""
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        reflection.enable_server_reflection(
+            [*self._services, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name],
+            self._server,
+        )
+        port = self._server.add_secure_port(
+            self._settings.listen, self._settings.identity.server_credentials()
+        )
+        await self._set_health(serving=await self._is_healthy())
+        await self._server.start()
+        self._watch = asyncio.create_task(self._watch_health(), name="health")
+        _log.info("serving", listen=self._settings.listen, port=port, services=self._services)
+        return int(port)
+
+    async def stop(self) -> None:
+        """Says NOT_SERVING, lets balancers notice, ends calls under way, then stops."""
+        if self._watch is not None:
+            self._watch.cancel()
+            await asyncio.gather(self._watch, return_exceptions=True)
+        await self._health.enter_graceful_shutdown()
+        await asyncio.sleep(self._settings.drain_pause.total_seconds())
+        await self._server.stop(self._settings.drain_grace.total_seconds())
+
+    async def _watch_health(self) -> None:
+        while True:
+            await asyncio.sleep(_CHECK_EVERY_S)
+            await self._set_health(serving=await self._is_healthy())
+
+    async def _is_healthy(self) -> bool:
+        try:
+            async with asyncio.timeout(_CHECK_TIMEOUT_S):
+                for check in self._checks:
+                    await check()
+        except Exception as error:  # noqa: BLE001 (whatever is wrong, the server is not healthy)
+            _log.warning("health check failed", error=repr(error))
+            return False
+        return True
+
+    async def _set_health(self, *, serving: bool) -> None:
+        status = health_pb2.HealthCheckResponse
+        state = status.SERVING if serving else status.NOT_SERVING
+        for service in ("", *self._services):
+            await self._health.set(service, state)
+
+
+def main(
+    name: str,
+    settings_type: Callable[[], SettingsT],
+    build: Callable[[SettingsT, AsyncExitStack], Awaitable[Server]],
+) -> None:
+    """Runs a service until SIGTERM or SIGINT; the whole of a service's `__main__`.
+
+    Args:
+        name: The service's name, as in its certificate.
+        settings_type: Reads the environment.
+        build: Puts the service together; what must be closed at the end goes on the stack.
+    """
+    settings = settings_type()
+    logs.configure(service=name, level=settings.log_level)
+    uvloop.run(_serve(name, settings, build))
+
+
+async def _serve(
+    name: str,
+    settings: SettingsT,
+    build: Callable[[SettingsT, AsyncExitStack], Awaitable[Server]],
+) -> None:
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    async with AsyncExitStack() as stack:
+        if settings.traces_endpoint:
+            provider = telemetry.configure(service=name, exporter=OTLPSpanExporter())
+            stack.callback(provider.shutdown)
+        if settings.metrics_listen:
+            host, _, port = settings.metrics_listen.rpartition(":")
+            metrics, thread = start_http_server(int(port), host)
+            stack.callback(thread.join)
+            stack.callback(metrics.shutdown)
+        server = await build(settings, stack)
+        await server.start()
+        await stopping.wait()
+        _log.info("draining")
+        await server.stop()
+    _log.info("stopped")

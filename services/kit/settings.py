@@ -1,0 +1,56 @@
+"""The part of every service's settings that is the same."""
+
+from datetime import timedelta
+from pathlib import Path
+
+from pydantic import AliasChoices, Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from services.kit.tls import Identity
+
+
+class ServerSettings(BaseSettings):
+    """How a server listens, proves who it is and reports; read once, from the environment.
+
+    Each name is an environment variable with the prefix `CROUPIER_`, such as `CROUPIER_LISTEN`.
+    Traces follow OpenTelemetry's own variables, such as `OTEL_EXPORTER_OTLP_ENDPOINT`.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="CROUPIER_", frozen=True, extra="ignore")
+
+    listen: str = "127.0.0.1:0"
+    """Where the gRPC server listens; port 0 takes a free one."""
+    metrics_listen: str = ""
+    """Where `/metrics` is served for Prometheus, `host:port`; empty: nowhere."""
+    tls_certificate: Path
+    """This service's certificate, PEM."""
+    tls_key: Path
+    """Its private key, PEM."""
+    tls_authority: Path
+    """The mesh's authority, PEM."""
+    traces_endpoint: str = Field(
+        "",
+        validation_alias=AliasChoices(
+            "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"
+        ),
+    )
+    """Where spans go; empty: nowhere. OpenTelemetry's exporter reads the variables itself."""
+    log_level: str = "info"
+    """The least severe level that is logged."""
+    default_deadline: timedelta = timedelta(seconds=10)
+    """How long a unary call may run if its client set no deadline."""
+    calls_max: int = 1000
+    """How many unary calls may be under way; a further one is refused with OVERLOADED."""
+    message_bytes_max: int = 1_048_576
+    """The largest message that is taken."""
+    drain_pause: timedelta = timedelta(seconds=0)
+    """How long the server says NOT_SERVING and still takes calls, so that balancers notice."""
+    drain_grace: timedelta = timedelta(seconds=10)
+    """How long calls under way may take to end once the server takes no more."""
+
+    @property
+    def identity(self) -> Identity:
+        """The files by which this process proves who it is."""
+        return Identity(
+            certificate=self.tls_certificate, key=self.tls_key, authority=self.tls_authority
+        )

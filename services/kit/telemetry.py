@@ -1,0 +1,189 @@
+"""Traces: W3C context in and out, and spans only where somebody decided to record.
+
+The edge decides whether a call is sampled; services follow the flag of `traceparent`. An unsampled
+call costs no span: its header is passed on as it came. Spans go out over OTLP, by OpenTelemetry's
+standard environment variables.
+"""
+
+import re
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
+from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, SpanKind, TraceFlags
+from opentelemetry.util.types import AttributeValue
+from sqlalchemy import event
+from sqlalchemy.engine import Connection, Engine
+
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
+_SAMPLED = 1
+# What one process keeps for an exporter that is slow; more is dropped, never waited for.
+_SPANS_QUEUED_MAX = 16_384
+_SPANS_BATCHED_MAX = 512
+_EXPORT_EVERY_MS = 250
+
+_current: ContextVar[Span | None] = ContextVar("current_span", default=None)
+_tracer: trace.Tracer = trace.NoOpTracer()
+
+
+def configure(*, service: str, exporter: SpanExporter) -> TracerProvider:
+    """Starts to record spans in this process and send them to the exporter."""
+    global _tracer  # noqa: PLW0603 (one tracer a process is what OpenTelemetry means)
+    provider = TracerProvider(
+        resource=Resource.create({"service.name": service, "service.namespace": "croupier"})
+    )
+    provider.add_span_processor(
+        BatchSpanProcessor(
+            exporter,
+            max_queue_size=_SPANS_QUEUED_MAX,
+            max_export_batch_size=_SPANS_BATCHED_MAX,
+            schedule_delay_millis=_EXPORT_EVERY_MS,
+        )
+    )
+    _tracer = provider.get_tracer("croupier")
+    return provider
+
+
+def remote_parent(traceparent: str) -> Span | None:
+    """Reads a W3C `traceparent`; None if there is none or it is malformed."""
+    found = _TRACEPARENT.fullmatch(traceparent)
+    if found is None:
+        return None
+    return NonRecordingSpan(
+        SpanContext(
+            trace_id=int(found[1], 16),
+            span_id=int(found[2], 16),
+            is_remote=True,
+            trace_flags=TraceFlags(int(found[3], 16)),
+        )
+    )
+
+
+def traceparent_of(span: Span) -> str:
+    """Renders a span as a W3C `traceparent`."""
+    context = span.get_span_context()
+    return f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
+
+
+def current_span() -> Span | None:
+    """Returns the span that the running task works for, recorded or not."""
+    return _current.get()
+
+
+def activate(span: Span | None) -> None:
+    """Makes `span` the one that the running task works for."""
+    _current.set(span)
+
+
+def is_recording() -> bool:
+    """Tells whether the running task works for a span that is recorded."""
+    span = _current.get()
+    return span is not None and span.is_recording()
+
+
+def current_trace_id() -> str:
+    """Returns the trace id of the running task, 32 hex digits; empty outside a trace."""
+    span = _current.get()
+    if span is None:
+        return ""
+    context = span.get_span_context()
+    return f"{context.trace_id:032x}" if context.is_valid else ""
+
+
+def start_span(
+    name: str,
+    *,
+    kind: SpanKind = SpanKind.INTERNAL,
+    parent: Span | None,
+    attributes: Mapping[str, AttributeValue] | None = None,
+    start_ns: int | None = None,
+) -> Span:
+    """Starts a span below `parent`; unsampled parents get themselves back, at no cost."""
+    if parent is not None and not parent.get_span_context().trace_flags & _SAMPLED:
+        return parent
+    return _tracer.start_span(
+        name,
+        context=trace.set_span_in_context(parent) if parent is not None else Context(),
+        kind=kind,
+        attributes=attributes,
+        start_time=start_ns,
+    )
+
+
+@contextmanager
+def span(name: str, **attributes: AttributeValue) -> Iterator[Span | None]:
+    """Records a step of the running task, if the task is recorded."""
+    parent = _current.get()
+    if parent is None or not parent.is_recording():
+        yield parent
+        return
+    child = start_span(name, parent=parent, attributes=attributes)
+    token = _current.set(child)
+    try:
+        yield child
+    except BaseException as error:
+        child.set_status(trace.StatusCode.ERROR, type(error).__name__)
+        raise
+    finally:
+        _current.reset(token)
+        child.end()
+
+
+def instrument(engine: Engine) -> None:
+    """Records each SQL statement of a recorded call as a span, with its text and no values."""
+
+    def before(connection: Connection, cursor: Any, statement: str, *rest: Any) -> None:
+        del cursor, statement, rest
+        if is_recording():
+            connection.info["statement_start_ns"] = time.time_ns()
+
+    def after(connection: Connection, cursor: Any, statement: str, *rest: Any) -> None:
+        del rest
+        start_ns = connection.info.pop("statement_start_ns", None)
+        if start_ns is None:
+            return
+        statement_span(
+            statement,
+            system=engine.dialect.name,
+            parent=_current.get(),
+            start_ns=start_ns,
+            end_ns=time.time_ns(),
+            rows=cursor.rowcount,
+        )
+
+    event.listen(engine, "before_cursor_execute", before)
+    event.listen(engine, "after_cursor_execute", after)
+
+
+def statement_span(
+    statement: str,
+    *,
+    system: str,
+    parent: Span | None,
+    start_ns: int,
+    end_ns: int,
+    rows: int = -1,
+    **attributes: AttributeValue,
+) -> None:
+    """Records one SQL statement that has already run, by its times since the Unix epoch."""
+    done = start_span(
+        statement.split(None, 1)[0].upper(),
+        kind=SpanKind.CLIENT,
+        parent=parent,
+        start_ns=start_ns,
+        attributes={
+            "db.system.name": system,
+            "db.query.text": statement,
+            "db.response.returned_rows": rows,
+            **attributes,
+        },
+    )
+    if done is not parent:
+        done.end(end_ns)
