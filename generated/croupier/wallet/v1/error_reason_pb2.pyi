@@ -60,6 +60,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
         {"reason": "ERROR_REASON_REQUEST_ID_REUSED", "domain": "croupier",
          "metadata": {"request_id": "0198c0de-0000-7000-8000-000000000001"}}
     """
+    ERROR_REASON_WEBHOOK_MISMATCH: _ErrorReason.ValueType  # 7
+    """FAILED_PRECONDITION: the report fits no payment, or not its amount. It is logged for a human.
+
+        {"reason": "ERROR_REASON_WEBHOOK_MISMATCH", "domain": "croupier",
+         "metadata": {"payment_id": "0198c0de-0000-7000-8000-000000000001"}}
+    """
     ERROR_REASON_TOMBSTONED: _ErrorReason.ValueType  # 20
     """FAILED_PRECONDITION: the movement was rolled back before it came. It will never be booked.
 
@@ -241,6 +247,12 @@ ERROR_REASON_REQUEST_ID_REUSED: ErrorReason.ValueType  # 6
 
     {"reason": "ERROR_REASON_REQUEST_ID_REUSED", "domain": "croupier",
      "metadata": {"request_id": "0198c0de-0000-7000-8000-000000000001"}}
+"""
+ERROR_REASON_WEBHOOK_MISMATCH: ErrorReason.ValueType  # 7
+"""FAILED_PRECONDITION: the report fits no payment, or not its amount. It is logged for a human.
+
+    {"reason": "ERROR_REASON_WEBHOOK_MISMATCH", "domain": "croupier",
+     "metadata": {"payment_id": "0198c0de-0000-7000-8000-000000000001"}}
 """
 ERROR_REASON_TOMBSTONED: ErrorReason.ValueType  # 20
 """FAILED_PRECONDITION: the movement was rolled back before it came. It will never be booked.

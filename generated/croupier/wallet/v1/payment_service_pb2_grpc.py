@@ -78,8 +78,8 @@ class PaymentServiceServicer:
         """Takes what a PSP reports, signed over the raw bytes of the body.
 
         It answers after the ledger has committed. A repeated event changes nothing and is answered the
-        same, so a PSP that retries is always safe. Returns NOT_FOUND with PSP_UNKNOWN and
-        PERMISSION_DENIED with WEBHOOK_REFUSED.
+        same, so a PSP that retries is always safe. Returns NOT_FOUND with PSP_UNKNOWN,
+        PERMISSION_DENIED with WEBHOOK_REFUSED, and FAILED_PRECONDITION with WEBHOOK_MISMATCH.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

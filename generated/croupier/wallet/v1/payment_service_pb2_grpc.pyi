@@ -46,8 +46,8 @@ class PaymentServiceStub:
     """Takes what a PSP reports, signed over the raw bytes of the body.
 
     It answers after the ledger has committed. A repeated event changes nothing and is answered the
-    same, so a PSP that retries is always safe. Returns NOT_FOUND with PSP_UNKNOWN and
-    PERMISSION_DENIED with WEBHOOK_REFUSED.
+    same, so a PSP that retries is always safe. Returns NOT_FOUND with PSP_UNKNOWN,
+    PERMISSION_DENIED with WEBHOOK_REFUSED, and FAILED_PRECONDITION with WEBHOOK_MISMATCH.
     """
 
 @_typing.type_check_only
@@ -68,8 +68,8 @@ class PaymentServiceAsyncStub(PaymentServiceStub):
     """Takes what a PSP reports, signed over the raw bytes of the body.
 
     It answers after the ledger has committed. A repeated event changes nothing and is answered the
-    same, so a PSP that retries is always safe. Returns NOT_FOUND with PSP_UNKNOWN and
-    PERMISSION_DENIED with WEBHOOK_REFUSED.
+    same, so a PSP that retries is always safe. Returns NOT_FOUND with PSP_UNKNOWN,
+    PERMISSION_DENIED with WEBHOOK_REFUSED, and FAILED_PRECONDITION with WEBHOOK_MISMATCH.
     """
 
 class PaymentServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -105,8 +105,8 @@ class PaymentServiceServicer(metaclass=_abc_1.ABCMeta):
         """Takes what a PSP reports, signed over the raw bytes of the body.
 
         It answers after the ledger has committed. A repeated event changes nothing and is answered the
-        same, so a PSP that retries is always safe. Returns NOT_FOUND with PSP_UNKNOWN and
-        PERMISSION_DENIED with WEBHOOK_REFUSED.
+        same, so a PSP that retries is always safe. Returns NOT_FOUND with PSP_UNKNOWN,
+        PERMISSION_DENIED with WEBHOOK_REFUSED, and FAILED_PRECONDITION with WEBHOOK_MISMATCH.
         """
 
 def add_PaymentServiceServicer_to_server(servicer: PaymentServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

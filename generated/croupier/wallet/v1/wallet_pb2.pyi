@@ -146,10 +146,14 @@ class _TransferKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Transfer
     """A bonus became cash."""
     TRANSFER_KIND_FORFEIT_BONUS: _TransferKind.ValueType  # 17
     """A bonus was taken back."""
-    TRANSFER_KIND_EXPIRE: _TransferKind.ValueType  # 18
-    """A hold or a bonus ran out of time."""
+    TRANSFER_KIND_EXPIRE_HOLD: _TransferKind.ValueType  # 18
+    """A hold ran out of time."""
     TRANSFER_KIND_TOMBSTONE: _TransferKind.ValueType  # 19
     """The place of an original that was rolled back before it came."""
+    TRANSFER_KIND_EXPIRE_BONUS: _TransferKind.ValueType  # 20
+    """A bonus ran out of time."""
+    TRANSFER_KIND_ACTIVATE_BONUS: _TransferKind.ValueType  # 21
+    """A queued bonus became the active one."""
 
 class TransferKind(_TransferKind, metaclass=_TransferKindEnumTypeWrapper):
     """What a transfer is."""
@@ -190,10 +194,14 @@ TRANSFER_KIND_RELEASE_BONUS: TransferKind.ValueType  # 16
 """A bonus became cash."""
 TRANSFER_KIND_FORFEIT_BONUS: TransferKind.ValueType  # 17
 """A bonus was taken back."""
-TRANSFER_KIND_EXPIRE: TransferKind.ValueType  # 18
-"""A hold or a bonus ran out of time."""
+TRANSFER_KIND_EXPIRE_HOLD: TransferKind.ValueType  # 18
+"""A hold ran out of time."""
 TRANSFER_KIND_TOMBSTONE: TransferKind.ValueType  # 19
 """The place of an original that was rolled back before it came."""
+TRANSFER_KIND_EXPIRE_BONUS: TransferKind.ValueType  # 20
+"""A bonus ran out of time."""
+TRANSFER_KIND_ACTIVATE_BONUS: TransferKind.ValueType  # 21
+"""A queued bonus became the active one."""
 Global___TransferKind: _TypeAlias = TransferKind  # noqa: Y015
 
 class _Outcome:
