@@ -6,7 +6,6 @@ as INTERNAL without detail, since an exception's text may hold a secret.
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import ClassVar
 
 import grpc
 from croupier.type.v1.error_reason_pb2 import ErrorReason
@@ -24,8 +23,8 @@ class ServiceError(Exception):
     Subclasses set `code` and `reason`, and pass every value of their message as metadata too.
     """
 
-    code: ClassVar[grpc.StatusCode] = grpc.StatusCode.INTERNAL
-    reason: ClassVar[str] = ErrorReason.Name(ErrorReason.ERROR_REASON_INTERNAL)
+    code: grpc.StatusCode = grpc.StatusCode.INTERNAL
+    reason: str = ErrorReason.Name(ErrorReason.ERROR_REASON_INTERNAL)
 
     def __init__(
         self,
@@ -187,28 +186,16 @@ class RemoteError(ServiceError):
         """Takes over what the other service said."""
         super().__init__(message)
         self.metadata = dict(metadata)
-        self.remote_code = code
-        self.remote_reason = reason
-
-
-def code_of(error: ServiceError) -> grpc.StatusCode:
-    """Returns the code that the caller sees."""
-    return error.remote_code if isinstance(error, RemoteError) else error.code
-
-
-def reason_of(error: ServiceError) -> str:
-    """Returns the reason that the caller sees."""
-    return error.remote_reason if isinstance(error, RemoteError) else error.reason
+        self.code = code
+        self.reason = reason
 
 
 def status_of(error: ServiceError) -> status_pb2.Status:
     """Renders the error as the status that goes over the wire."""
-    status = status_pb2.Status(code=code_of(error).value[0], message=error.message)
+    status = status_pb2.Status(code=error.code.value[0], message=error.message)
     _pack(
         status,
-        error_details_pb2.ErrorInfo(
-            reason=reason_of(error), domain=DOMAIN, metadata=error.metadata
-        ),
+        error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=error.metadata),
     )
     if error.retry_after is not None:
         delay = duration_pb2.Duration()

@@ -9,7 +9,7 @@ import grpc
 
 from services.kit.call import Call, current_call
 from services.kit.contract import Level, Method, UndeclaredError, methods_of
-from services.kit.errors import OverloadedError, ServiceError, code_of, reason_of
+from services.kit.errors import OverloadedError, ServiceError
 from services.kit.interceptors import deadline, errors
 from services.kit.interceptors.authentication import Authenticator, authenticate
 from services.kit.interceptors.authorization import authorize
@@ -29,6 +29,15 @@ class Load:
         """Bounds them."""
         self.calls_max = calls_max
         self.calls = 0
+
+    def admit(self) -> None:
+        """Refuses the call that has just been counted if it is one too many.
+
+        Raises:
+            OverloadedError: Nothing was done for the call.
+        """
+        if self.calls > self.calls_max:
+            raise OverloadedError(retry_after=_RETRY_AFTER)
 
 
 class Chain:
@@ -97,8 +106,7 @@ class Chain:
             started = telemetry.begin(call)
             load.calls += 1
             try:
-                if load.calls > load.calls_max:
-                    raise OverloadedError(retry_after=_RETRY_AFTER)
+                load.admit()
                 timeout_s = deadline.impose(call, default_s=default_s)
                 call.caller = await authenticate(call, authenticator)
                 authorize(call.caller, method)
@@ -114,7 +122,7 @@ class Chain:
                 raise
             except Exception as error:  # noqa: BLE001 (whatever it is, the caller gets a status)
                 known = errors.expected(error, call, request)
-                telemetry.end(started, call, code_of(known), reason_of(known))
+                telemetry.end(started, call, known.code, known.reason)
                 await errors.abort(call, known)
             finally:
                 load.calls -= 1
@@ -145,7 +153,7 @@ class Chain:
             except Exception as error:  # noqa: BLE001 (whatever it is, the caller gets a status)
                 failure = errors.expected(error, call, request)
             if failure is not None:
-                telemetry.end(started, call, code_of(failure), reason_of(failure))
+                telemetry.end(started, call, failure.code, failure.reason)
                 await errors.abort(call, failure)
             telemetry.end(started, call)
 
