@@ -1,0 +1,42 @@
+"""The fingerprint of an operation's content: what makes a repeated key a replay or an error."""
+
+import hashlib
+import struct
+from collections.abc import Callable
+from operator import attrgetter
+from typing import Any
+
+from services.wallet.domain import operations
+from services.wallet.domain.operations import Operation
+
+_VERSION = b"\x01"
+_LENGTH = struct.Struct(">I")
+_ABSENT = b"\xff\xff\xff\xff"
+
+
+def _encode(value: Any) -> bytes:
+    if value is None:
+        return _ABSENT
+    if isinstance(value, str):
+        body = value.encode()
+    elif isinstance(value, bytes):
+        body = value
+    else:
+        # Booleans and enums are integers; `%d` writes them all alike.
+        body = b"%d" % value
+    return _LENGTH.pack(len(body)) + body
+
+
+_CONTENT: dict[type[Operation], Callable[[Operation], tuple[Any, ...]]] = {
+    kind: attrgetter("key.source", "KIND", *kind.CONTENT)
+    for kind in vars(operations).values()
+    if isinstance(kind, type) and issubclass(kind, Operation) and kind is not Operation
+}
+
+
+def fingerprint(operation: Operation) -> bytes:
+    """Digests source, kind and content, each with its length before it, in a fixed order."""
+    content = _CONTENT[type(operation)](operation)
+    digest = hashlib.blake2b(_VERSION, digest_size=16)
+    digest.update(b"".join(map(_encode, content)))
+    return digest.digest()
