@@ -97,18 +97,24 @@ class Database:
 
 
 def _create_engine(url: URL, *, schema: str, pool_size: int) -> AsyncEngine:
+    # Parameters stay out of exceptions, whose text is logged: some are secrets or personal data.
     if url.get_backend_name() == "sqlite":
         if url.database:
             Path(url.database).parent.mkdir(parents=True, exist_ok=True)
         # isolation_level None: the driver never begins by itself, `_begin_sqlite` does.
         return create_async_engine(
-            url, pool_size=pool_size, max_overflow=0, connect_args={"isolation_level": None}
+            url,
+            pool_size=pool_size,
+            max_overflow=0,
+            hide_parameters=True,
+            connect_args={"isolation_level": None},
         )
     return create_async_engine(
         url,
         pool_size=pool_size,
         max_overflow=0,
         pool_pre_ping=True,
+        hide_parameters=True,
         connect_args={
             "server_settings": {
                 "search_path": schema,

@@ -25,7 +25,10 @@ def configure(*, service: str, level: str) -> None:
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
         identify,
-        structlog.processors.dict_tracebacks,
+        # Without the local variables of each frame: a password or a key is often one of them.
+        structlog.processors.ExceptionRenderer(
+            structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+        ),
     ]
     threshold = logging.getLevelNamesMapping()[level.upper()]
     structlog.configure(
