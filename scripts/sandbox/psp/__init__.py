@@ -1,0 +1,1 @@
+"""A payment provider for development: checkouts, a page to pay on, and signed webhooks."""
