@@ -37,7 +37,7 @@ def test_method_has_a_route_or_a_reason_for_having_none(method: MethodDescriptor
 @pytest.mark.parametrize("method", methods(), ids=named)
 def test_method_that_only_services_call_has_no_route(method: MethodDescriptor) -> None:
     declared = methods_of(method.containing_service.full_name)[method.name]
-    if declared.level in (Level.SERVICE, Level.PROVIDER):
+    if declared.level is Level.SERVICE:
         assert route_of(method) is None
 
 

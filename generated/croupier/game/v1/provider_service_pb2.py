@@ -26,9 +26,10 @@ from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from croupier.game.v1 import game_pb2 as croupier_dot_game_dot_v1_dot_game__pb2
 from croupier.options.v1 import options_pb2 as croupier_dot_options_dot_v1_dot_options__pb2
 from croupier.type.v1 import money_pb2 as croupier_dot_type_dot_v1_dot_money__pb2
+from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'croupier/game/v1/provider_service.proto\x12\x10\x63roupier.game.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1b\x63roupier/game/v1/game.proto\x1a!croupier/options/v1/options.proto\x1a\x1c\x63roupier/type/v1/money.proto\"C\n\x1a\x41uthenticateSessionRequest\x12%\n\rsession_token\x18\x01 \x01(\tB\x0e\xbaH\x07r\x05\x10\x01\x18\x80\x01\xf8\xbb\x18\x01\"|\n\x1b\x41uthenticateSessionResponse\x12\x33\n\x0cgame_session\x18\x01 \x01(\x0b\x32\x1d.croupier.game.v1.GameSession\x12(\n\x07\x62\x61lance\x18\x02 \x01(\x0b\x32\x17.croupier.type.v1.Money\"@\n\x17GetPlayerBalanceRequest\x12%\n\rsession_token\x18\x01 \x01(\tB\x0e\xbaH\x07r\x05\x10\x01\x18\x80\x01\xf8\xbb\x18\x01\"D\n\x18GetPlayerBalanceResponse\x12(\n\x07\x62\x61lance\x18\x01 \x01(\x0b\x32\x17.croupier.type.v1.Money\"\xbe\x01\n\x0fPlaceBetRequest\x12%\n\rsession_token\x18\x01 \x01(\tB\x0e\xbaH\x07r\x05\x10\x01\x18\x80\x01\xf8\xbb\x18\x01\x12\"\n\x0etransaction_id\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01(\x80\x01\x12\x1c\n\x08round_id\x18\x03 \x01(\tB\n\xbaH\x07r\x05\x10\x01(\x80\x01\x12/\n\x06\x61mount\x18\x04 \x01(\x0b\x32\x17.croupier.type.v1.MoneyB\x06\xbaH\x03\xc8\x01\x01\x12\x11\n\tend_round\x18\x05 \x01(\x08\"@\n\x10PlaceBetResponse\x12,\n\x08movement\x18\x01 \x01(\x0b\x32\x1a.croupier.game.v1.Movement\"\xe2\x01\n\rPayWinRequest\x12%\n\rsession_token\x18\x01 \x01(\tB\x0e\xbaH\x07r\x05\x10\x01\x18\x80\x01\xf8\xbb\x18\x01\x12\"\n\x0etransaction_id\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01(\x80\x01\x12\x1c\n\x08round_id\x18\x03 \x01(\tB\n\xbaH\x07r\x05\x10\x01(\x80\x01\x12/\n\x06\x61mount\x18\x04 \x01(\x0b\x32\x17.croupier.type.v1.MoneyB\x06\xbaH\x03\xc8\x01\x01\x12$\n\x12\x62\x65t_transaction_id\x18\x05 \x01(\tB\x08\xbaH\x05r\x03(\x80\x01\x12\x11\n\tend_round\x18\x06 \x01(\x08\">\n\x0ePayWinResponse\x12,\n\x08movement\x18\x01 \x01(\x0b\x32\x1a.croupier.game.v1.Movement\"\xba\x01\n\x0fRollBackRequest\x12%\n\rsession_token\x18\x01 \x01(\tB\x0e\xbaH\x07r\x05\x10\x01\x18\x80\x01\xf8\xbb\x18\x01\x12\"\n\x0etransaction_id\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01(\x80\x01\x12+\n\x17original_transaction_id\x18\x03 \x01(\tB\n\xbaH\x07r\x05\x10\x01(\x80\x01\x12\x1c\n\x08round_id\x18\x04 \x01(\tB\n\xbaH\x07r\x05\x10\x01(\x80\x01\x12\x11\n\tend_round\x18\x05 \x01(\x08\"@\n\x10RollBackResponse\x12,\n\x08movement\x18\x01 \x01(\x0b\x32\x1a.croupier.game.v1.Movement\"z\n\x0f\x45ndRoundRequest\x12%\n\rsession_token\x18\x01 \x01(\tB\x0e\xbaH\x07r\x05\x10\x01\x18\x80\x01\xf8\xbb\x18\x01\x12\"\n\x0etransaction_id\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01(\x80\x01\x12\x1c\n\x08round_id\x18\x03 \x01(\tB\n\xbaH\x07r\x05\x10\x01(\x80\x01\"@\n\x10\x45ndRoundResponse\x12,\n\x08movement\x18\x01 \x01(\x0b\x32\x1a.croupier.game.v1.Movement2\x9e\x07\n\x0fProviderService\x12\xad\x01\n\x13\x41uthenticateSession\x12,.croupier.game.v1.AuthenticateSessionRequest\x1a-.croupier.game.v1.AuthenticateSessionResponse\"9\x90\x02\x01\xaa\xbb\x18\x02\x08\x04\xb2\xbb\x18,For stubs; a REST provider speaks a dialect.\x12\xa4\x01\n\x10GetPlayerBalance\x12).croupier.game.v1.GetPlayerBalanceRequest\x1a*.croupier.game.v1.GetPlayerBalanceResponse\"9\x90\x02\x01\xaa\xbb\x18\x02\x08\x04\xb2\xbb\x18,For stubs; a REST provider speaks a dialect.\x12\x8c\x01\n\x08PlaceBet\x12!.croupier.game.v1.PlaceBetRequest\x1a\".croupier.game.v1.PlaceBetResponse\"9\x90\x02\x02\xaa\xbb\x18\x02\x08\x04\xb2\xbb\x18,For stubs; a REST provider speaks a dialect.\x12\x86\x01\n\x06PayWin\x12\x1f.croupier.game.v1.PayWinRequest\x1a .croupier.game.v1.PayWinResponse\"9\x90\x02\x02\xaa\xbb\x18\x02\x08\x04\xb2\xbb\x18,For stubs; a REST provider speaks a dialect.\x12\x8c\x01\n\x08RollBack\x12!.croupier.game.v1.RollBackRequest\x1a\".croupier.game.v1.RollBackResponse\"9\x90\x02\x02\xaa\xbb\x18\x02\x08\x04\xb2\xbb\x18,For stubs; a REST provider speaks a dialect.\x12\x8c\x01\n\x08\x45ndRound\x12!.croupier.game.v1.EndRoundRequest\x1a\".croupier.game.v1.EndRoundResponse\"9\x90\x02\x02\xaa\xbb\x18\x02\x08\x04\xb2\xbb\x18,For stubs; a REST provider speaks a dialect.b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'croupier/game/v1/provider_service.proto\x12\x10\x63roupier.game.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1b\x63roupier/game/v1/game.proto\x1a!croupier/options/v1/options.proto\x1a\x1c\x63roupier/type/v1/money.proto\x1a\x1cgoogle/api/annotations.proto\"C\n\x1a\x41uthenticateSessionRequest\x12%\n\rsession_token\x18\x01 \x01(\tB\x0e\xbaH\x07r\x05\x10\x01\x18\x80\x01\xf8\xbb\x18\x01\"|\n\x1b\x41uthenticateSessionResponse\x12\x33\n\x0cgame_session\x18\x01 \x01(\x0b\x32\x1d.croupier.game.v1.GameSession\x12(\n\x07\x62\x61lance\x18\x02 \x01(\x0b\x32\x17.croupier.type.v1.Money\"@\n\x17GetPlayerBalanceRequest\x12%\n\rsession_token\x18\x01 \x01(\tB\x0e\xbaH\x07r\x05\x10\x01\x18\x80\x01\xf8\xbb\x18\x01\"D\n\x18GetPlayerBalanceResponse\x12(\n\x07\x62\x61lance\x18\x01 \x01(\x0b\x32\x17.croupier.type.v1.Money\"\xbe\x01\n\x0fPlaceBetRequest\x12%\n\rsession_token\x18\x01 \x01(\tB\x0e\xbaH\x07r\x05\x10\x01\x18\x80\x01\xf8\xbb\x18\x01\x12\"\n\x0etransaction_id\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01(\x80\x01\x12\x1c\n\x08round_id\x18\x03 \x01(\tB\n\xbaH\x07r\x05\x10\x01(\x80\x01\x12/\n\x06\x61mount\x18\x04 \x01(\x0b\x32\x17.croupier.type.v1.MoneyB\x06\xbaH\x03\xc8\x01\x01\x12\x11\n\tend_round\x18\x05 \x01(\x08\"@\n\x10PlaceBetResponse\x12,\n\x08movement\x18\x01 \x01(\x0b\x32\x1a.croupier.game.v1.Movement\"\xe2\x01\n\rPayWinRequest\x12%\n\rsession_token\x18\x01 \x01(\tB\x0e\xbaH\x07r\x05\x10\x01\x18\x80\x01\xf8\xbb\x18\x01\x12\"\n\x0etransaction_id\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01(\x80\x01\x12\x1c\n\x08round_id\x18\x03 \x01(\tB\n\xbaH\x07r\x05\x10\x01(\x80\x01\x12/\n\x06\x61mount\x18\x04 \x01(\x0b\x32\x17.croupier.type.v1.MoneyB\x06\xbaH\x03\xc8\x01\x01\x12$\n\x12\x62\x65t_transaction_id\x18\x05 \x01(\tB\x08\xbaH\x05r\x03(\x80\x01\x12\x11\n\tend_round\x18\x06 \x01(\x08\">\n\x0ePayWinResponse\x12,\n\x08movement\x18\x01 \x01(\x0b\x32\x1a.croupier.game.v1.Movement\"\xba\x01\n\x0fRollBackRequest\x12%\n\rsession_token\x18\x01 \x01(\tB\x0e\xbaH\x07r\x05\x10\x01\x18\x80\x01\xf8\xbb\x18\x01\x12\"\n\x0etransaction_id\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01(\x80\x01\x12+\n\x17original_transaction_id\x18\x03 \x01(\tB\n\xbaH\x07r\x05\x10\x01(\x80\x01\x12\x1c\n\x08round_id\x18\x04 \x01(\tB\n\xbaH\x07r\x05\x10\x01(\x80\x01\x12\x11\n\tend_round\x18\x05 \x01(\x08\"@\n\x10RollBackResponse\x12,\n\x08movement\x18\x01 \x01(\x0b\x32\x1a.croupier.game.v1.Movement\"z\n\x0f\x45ndRoundRequest\x12%\n\rsession_token\x18\x01 \x01(\tB\x0e\xbaH\x07r\x05\x10\x01\x18\x80\x01\xf8\xbb\x18\x01\x12\"\n\x0etransaction_id\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01(\x80\x01\x12\x1c\n\x08round_id\x18\x03 \x01(\tB\n\xbaH\x07r\x05\x10\x01(\x80\x01\"@\n\x10\x45ndRoundResponse\x12,\n\x08movement\x18\x01 \x01(\x0b\x32\x1a.croupier.game.v1.Movement2\xcb\x06\n\x0fProviderService\x12\xa8\x01\n\x13\x41uthenticateSession\x12,.croupier.game.v1.AuthenticateSessionRequest\x1a-.croupier.game.v1.AuthenticateSessionResponse\"4\x90\x02\x01\xaa\xbb\x18\x02\x08\x04\x82\xd3\xe4\x93\x02%\" /v1/provider:authenticateSession:\x01*\x12\x9c\x01\n\x10GetPlayerBalance\x12).croupier.game.v1.GetPlayerBalanceRequest\x1a*.croupier.game.v1.GetPlayerBalanceResponse\"1\x90\x02\x01\xaa\xbb\x18\x02\x08\x04\x82\xd3\xe4\x93\x02\"\"\x1d/v1/provider:getPlayerBalance:\x01*\x12|\n\x08PlaceBet\x12!.croupier.game.v1.PlaceBetRequest\x1a\".croupier.game.v1.PlaceBetResponse\")\x90\x02\x02\xaa\xbb\x18\x02\x08\x04\x82\xd3\xe4\x93\x02\x1a\"\x15/v1/provider:placeBet:\x01*\x12t\n\x06PayWin\x12\x1f.croupier.game.v1.PayWinRequest\x1a .croupier.game.v1.PayWinResponse\"\'\x90\x02\x02\xaa\xbb\x18\x02\x08\x04\x82\xd3\xe4\x93\x02\x18\"\x13/v1/provider:payWin:\x01*\x12|\n\x08RollBack\x12!.croupier.game.v1.RollBackRequest\x1a\".croupier.game.v1.RollBackResponse\")\x90\x02\x02\xaa\xbb\x18\x02\x08\x04\x82\xd3\xe4\x93\x02\x1a\"\x15/v1/provider:rollBack:\x01*\x12|\n\x08\x45ndRound\x12!.croupier.game.v1.EndRoundRequest\x1a\".croupier.game.v1.EndRoundResponse\")\x90\x02\x02\xaa\xbb\x18\x02\x08\x04\x82\xd3\xe4\x93\x02\x1a\"\x15/v1/provider:endRound:\x01*b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -72,41 +73,41 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ENDROUNDREQUEST'].fields_by_name['round_id']._loaded_options = None
   _globals['_ENDROUNDREQUEST'].fields_by_name['round_id']._serialized_options = b'\272H\007r\005\020\001(\200\001'
   _globals['_PROVIDERSERVICE'].methods_by_name['AuthenticateSession']._loaded_options = None
-  _globals['_PROVIDERSERVICE'].methods_by_name['AuthenticateSession']._serialized_options = b'\220\002\001\252\273\030\002\010\004\262\273\030,For stubs; a REST provider speaks a dialect.'
+  _globals['_PROVIDERSERVICE'].methods_by_name['AuthenticateSession']._serialized_options = b'\220\002\001\252\273\030\002\010\004\202\323\344\223\002%\" /v1/provider:authenticateSession:\001*'
   _globals['_PROVIDERSERVICE'].methods_by_name['GetPlayerBalance']._loaded_options = None
-  _globals['_PROVIDERSERVICE'].methods_by_name['GetPlayerBalance']._serialized_options = b'\220\002\001\252\273\030\002\010\004\262\273\030,For stubs; a REST provider speaks a dialect.'
+  _globals['_PROVIDERSERVICE'].methods_by_name['GetPlayerBalance']._serialized_options = b'\220\002\001\252\273\030\002\010\004\202\323\344\223\002\"\"\035/v1/provider:getPlayerBalance:\001*'
   _globals['_PROVIDERSERVICE'].methods_by_name['PlaceBet']._loaded_options = None
-  _globals['_PROVIDERSERVICE'].methods_by_name['PlaceBet']._serialized_options = b'\220\002\002\252\273\030\002\010\004\262\273\030,For stubs; a REST provider speaks a dialect.'
+  _globals['_PROVIDERSERVICE'].methods_by_name['PlaceBet']._serialized_options = b'\220\002\002\252\273\030\002\010\004\202\323\344\223\002\032\"\025/v1/provider:placeBet:\001*'
   _globals['_PROVIDERSERVICE'].methods_by_name['PayWin']._loaded_options = None
-  _globals['_PROVIDERSERVICE'].methods_by_name['PayWin']._serialized_options = b'\220\002\002\252\273\030\002\010\004\262\273\030,For stubs; a REST provider speaks a dialect.'
+  _globals['_PROVIDERSERVICE'].methods_by_name['PayWin']._serialized_options = b'\220\002\002\252\273\030\002\010\004\202\323\344\223\002\030\"\023/v1/provider:payWin:\001*'
   _globals['_PROVIDERSERVICE'].methods_by_name['RollBack']._loaded_options = None
-  _globals['_PROVIDERSERVICE'].methods_by_name['RollBack']._serialized_options = b'\220\002\002\252\273\030\002\010\004\262\273\030,For stubs; a REST provider speaks a dialect.'
+  _globals['_PROVIDERSERVICE'].methods_by_name['RollBack']._serialized_options = b'\220\002\002\252\273\030\002\010\004\202\323\344\223\002\032\"\025/v1/provider:rollBack:\001*'
   _globals['_PROVIDERSERVICE'].methods_by_name['EndRound']._loaded_options = None
-  _globals['_PROVIDERSERVICE'].methods_by_name['EndRound']._serialized_options = b'\220\002\002\252\273\030\002\010\004\262\273\030,For stubs; a REST provider speaks a dialect.'
-  _globals['_AUTHENTICATESESSIONREQUEST']._serialized_start=184
-  _globals['_AUTHENTICATESESSIONREQUEST']._serialized_end=251
-  _globals['_AUTHENTICATESESSIONRESPONSE']._serialized_start=253
-  _globals['_AUTHENTICATESESSIONRESPONSE']._serialized_end=377
-  _globals['_GETPLAYERBALANCEREQUEST']._serialized_start=379
-  _globals['_GETPLAYERBALANCEREQUEST']._serialized_end=443
-  _globals['_GETPLAYERBALANCERESPONSE']._serialized_start=445
-  _globals['_GETPLAYERBALANCERESPONSE']._serialized_end=513
-  _globals['_PLACEBETREQUEST']._serialized_start=516
-  _globals['_PLACEBETREQUEST']._serialized_end=706
-  _globals['_PLACEBETRESPONSE']._serialized_start=708
-  _globals['_PLACEBETRESPONSE']._serialized_end=772
-  _globals['_PAYWINREQUEST']._serialized_start=775
-  _globals['_PAYWINREQUEST']._serialized_end=1001
-  _globals['_PAYWINRESPONSE']._serialized_start=1003
-  _globals['_PAYWINRESPONSE']._serialized_end=1065
-  _globals['_ROLLBACKREQUEST']._serialized_start=1068
-  _globals['_ROLLBACKREQUEST']._serialized_end=1254
-  _globals['_ROLLBACKRESPONSE']._serialized_start=1256
-  _globals['_ROLLBACKRESPONSE']._serialized_end=1320
-  _globals['_ENDROUNDREQUEST']._serialized_start=1322
-  _globals['_ENDROUNDREQUEST']._serialized_end=1444
-  _globals['_ENDROUNDRESPONSE']._serialized_start=1446
-  _globals['_ENDROUNDRESPONSE']._serialized_end=1510
-  _globals['_PROVIDERSERVICE']._serialized_start=1513
-  _globals['_PROVIDERSERVICE']._serialized_end=2439
+  _globals['_PROVIDERSERVICE'].methods_by_name['EndRound']._serialized_options = b'\220\002\002\252\273\030\002\010\004\202\323\344\223\002\032\"\025/v1/provider:endRound:\001*'
+  _globals['_AUTHENTICATESESSIONREQUEST']._serialized_start=214
+  _globals['_AUTHENTICATESESSIONREQUEST']._serialized_end=281
+  _globals['_AUTHENTICATESESSIONRESPONSE']._serialized_start=283
+  _globals['_AUTHENTICATESESSIONRESPONSE']._serialized_end=407
+  _globals['_GETPLAYERBALANCEREQUEST']._serialized_start=409
+  _globals['_GETPLAYERBALANCEREQUEST']._serialized_end=473
+  _globals['_GETPLAYERBALANCERESPONSE']._serialized_start=475
+  _globals['_GETPLAYERBALANCERESPONSE']._serialized_end=543
+  _globals['_PLACEBETREQUEST']._serialized_start=546
+  _globals['_PLACEBETREQUEST']._serialized_end=736
+  _globals['_PLACEBETRESPONSE']._serialized_start=738
+  _globals['_PLACEBETRESPONSE']._serialized_end=802
+  _globals['_PAYWINREQUEST']._serialized_start=805
+  _globals['_PAYWINREQUEST']._serialized_end=1031
+  _globals['_PAYWINRESPONSE']._serialized_start=1033
+  _globals['_PAYWINRESPONSE']._serialized_end=1095
+  _globals['_ROLLBACKREQUEST']._serialized_start=1098
+  _globals['_ROLLBACKREQUEST']._serialized_end=1284
+  _globals['_ROLLBACKRESPONSE']._serialized_start=1286
+  _globals['_ROLLBACKRESPONSE']._serialized_end=1350
+  _globals['_ENDROUNDREQUEST']._serialized_start=1352
+  _globals['_ENDROUNDREQUEST']._serialized_end=1474
+  _globals['_ENDROUNDRESPONSE']._serialized_start=1476
+  _globals['_ENDROUNDRESPONSE']._serialized_end=1540
+  _globals['_PROVIDERSERVICE']._serialized_start=1543
+  _globals['_PROVIDERSERVICE']._serialized_end=2386
 # @@protoc_insertion_point(module_scope)

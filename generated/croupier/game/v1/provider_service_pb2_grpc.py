@@ -28,7 +28,7 @@ if _version_not_supported:
 class ProviderServiceStub:
     """The seamless wallet of a provider: authenticate, read the balance, bet, win, roll back, end.
 
-    Send the API key as metadata `x-api-key`, over TLS. Give every call a deadline of a few seconds.
+    Send the API key as metadata or header `x-api-key`, over TLS. Give every call a deadline of a few seconds.
     Each movement has your `transaction_id`, which is its idempotency key: after UNAVAILABLE,
     DEADLINE_EXCEEDED or no answer at all, repeat the same call with the same id until it is answered,
     or roll it back. The same id and content get the same answer; the same id with other content is
@@ -79,7 +79,7 @@ class ProviderServiceStub:
 class ProviderServiceServicer:
     """The seamless wallet of a provider: authenticate, read the balance, bet, win, roll back, end.
 
-    Send the API key as metadata `x-api-key`, over TLS. Give every call a deadline of a few seconds.
+    Send the API key as metadata or header `x-api-key`, over TLS. Give every call a deadline of a few seconds.
     Each movement has your `transaction_id`, which is its idempotency key: after UNAVAILABLE,
     DEADLINE_EXCEEDED or no answer at all, repeat the same call with the same id until it is answered,
     or roll it back. The same id and content get the same answer; the same id with other content is
@@ -185,7 +185,7 @@ def add_ProviderServiceServicer_to_server(servicer, server):
 class ProviderService:
     """The seamless wallet of a provider: authenticate, read the balance, bet, win, roll back, end.
 
-    Send the API key as metadata `x-api-key`, over TLS. Give every call a deadline of a few seconds.
+    Send the API key as metadata or header `x-api-key`, over TLS. Give every call a deadline of a few seconds.
     Each movement has your `transaction_id`, which is its idempotency key: after UNAVAILABLE,
     DEADLINE_EXCEEDED or no answer at all, repeat the same call with the same id until it is answered,
     or roll it back. The same id and content get the same answer; the same id with other content is
