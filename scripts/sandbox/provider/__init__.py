@@ -1,0 +1,1 @@
+"""A game provider for development: one slot game, built on the generated stubs alone."""
