@@ -1,0 +1,92 @@
+"""Follows the logs of all programs: shows what an operator should see, and keeps them short."""
+
+import asyncio
+import json
+import re
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+_LOOK_EVERY_S = 0.25
+_CHUNK_BYTES = 262_144
+_SHOWN_MAX = 20
+_LENGTH_MAX = 300
+_ROTATE_BYTES = 32 * 1024 * 1024
+_LOUD = frozenset({"warning", "error", "critical"})
+_ENVOY = re.compile(
+    r"\[[^\]]+\]\[\d+\]\[(?P<level>warning|error|critical)\]\[[^\]]+\] (?P<text>.*)"
+)
+# What every line says anyway.
+_COMMON = frozenset({"event", "level", "time", "service", "trace_id", "exception", "exc_info"})
+
+Show = Callable[[str, str], None]
+
+
+class Journal:
+    """Reads what is appended to logs."""
+
+    def __init__(self, logs: Path, names: Sequence[str], show: Show) -> None:
+        """Begins at the end of what is there already.
+
+        Args:
+            logs: The folder with a log for each program.
+            names: The programs.
+            show: Takes the name of a program and a line about it.
+        """
+        self._files = {name: logs / f"{name}.log" for name in names}
+        self._places = {
+            name: file.stat().st_size if file.exists() else 0 for name, file in self._files.items()
+        }
+        self._rests = dict.fromkeys(names, b"")
+        self._show = show
+
+    async def run(self) -> None:
+        """Follows the logs until it is cancelled."""
+        while True:
+            await asyncio.sleep(_LOOK_EVERY_S)
+            self.look()
+
+    def look(self) -> None:
+        """Shows what was added since the last look."""
+        for name, file in self._files.items():
+            if not file.exists():
+                continue
+            lines = [line for line in self._new_lines(name, file) if line]
+            for line in lines[:_SHOWN_MAX]:
+                self._show(name, line)
+            if len(lines) > _SHOWN_MAX:
+                self._show(name, f"… and {len(lines) - _SHOWN_MAX} more lines like these in {file}")
+
+    def _new_lines(self, name: str, file: Path) -> Iterator[str]:
+        with file.open("rb") as opened:
+            opened.seek(self._places[name])
+            added = opened.read(_CHUNK_BYTES)
+        self._places[name] += len(added)
+        *lines, self._rests[name] = (self._rests[name] + added).split(b"\n")
+        # A line without an end is no line of a log; it must not pile up.
+        self._rests[name] = self._rests[name][-_CHUNK_BYTES:]
+        if self._places[name] > _ROTATE_BYTES and not added:
+            self._rotate(name, file)
+        for line in lines:
+            yield loud(line.decode(errors="replace"))
+
+    def _rotate(self, name: str, file: Path) -> None:
+        # Programs hold the file open for appending, so that it can be emptied under them.
+        shutil.copyfile(file, file.with_suffix(".log.1"))
+        file.write_bytes(b"")
+        self._places[name] = 0
+
+
+def loud(line: str) -> str:
+    """Returns what a log line says if it is a warning or worse; empty otherwise."""
+    envoy = _ENVOY.match(line)
+    if envoy is not None:
+        return f"{envoy['level']}: {envoy['text']}"[:_LENGTH_MAX]
+    try:
+        entry = json.loads(line)
+    except ValueError:
+        return ""
+    if not isinstance(entry, dict) or entry.get("level") not in _LOUD:
+        return ""
+    values = " ".join(f"{key}={value}" for key, value in entry.items() if key not in _COMMON)
+    return f"{entry['level']}: {entry.get('event', '')} {values}".rstrip()[:_LENGTH_MAX]
