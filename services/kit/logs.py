@@ -6,6 +6,7 @@ import sys
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from services.kit.call import current_call
 from services.kit.telemetry import current_trace_id
 
 
@@ -18,6 +19,9 @@ def configure(*, service: str, level: str) -> None:
         trace_id = current_trace_id()
         if trace_id:
             event["trace_id"] = trace_id
+        call = current_call.get(None)
+        if call is not None:
+            event.setdefault("request_id", call.request_id)
         return event
 
     shared: list[Processor] = [

@@ -17,7 +17,14 @@ from opentelemetry.context import Context
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
-from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, SpanKind, TraceFlags
+from opentelemetry.trace import (
+    INVALID_SPAN_CONTEXT,
+    NonRecordingSpan,
+    Span,
+    SpanContext,
+    SpanKind,
+    TraceFlags,
+)
 from opentelemetry.util.types import AttributeValue
 from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine
@@ -51,23 +58,34 @@ def configure(*, service: str, exporter: SpanExporter) -> TracerProvider:
     return provider
 
 
-def remote_parent(traceparent: str) -> Span | None:
-    """Reads a W3C `traceparent`; None if there is none or it is malformed."""
-    found = _TRACEPARENT.fullmatch(traceparent)
-    if found is None:
-        return None
-    return NonRecordingSpan(
-        SpanContext(
-            trace_id=int(found[1], 16),
-            span_id=int(found[2], 16),
+class RemoteSpan(NonRecordingSpan):
+    """A span of another process, known by its `traceparent`, which is read when it is needed."""
+
+    def __init__(self, traceparent: str) -> None:
+        """Takes a `traceparent` that is well formed."""
+        super().__init__(INVALID_SPAN_CONTEXT)
+        self.traceparent = traceparent
+        self.sampled = bool(int(traceparent[-2:], 16) & _SAMPLED)
+
+    def get_span_context(self) -> SpanContext:
+        """Reads the context."""
+        return SpanContext(
+            trace_id=int(self.traceparent[3:35], 16),
+            span_id=int(self.traceparent[36:52], 16),
             is_remote=True,
-            trace_flags=TraceFlags(int(found[3], 16)),
+            trace_flags=TraceFlags(int(self.traceparent[-2:], 16)),
         )
-    )
+
+
+def remote_parent(traceparent: str) -> RemoteSpan | None:
+    """Reads a W3C `traceparent`; None if there is none or it is malformed."""
+    return RemoteSpan(traceparent) if _TRACEPARENT.fullmatch(traceparent) else None
 
 
 def traceparent_of(span: Span) -> str:
     """Renders a span as a W3C `traceparent`."""
+    if isinstance(span, RemoteSpan):
+        return span.traceparent
     context = span.get_span_context()
     return f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
 
@@ -106,7 +124,7 @@ def start_span(
     start_ns: int | None = None,
 ) -> Span:
     """Starts a span below `parent`; unsampled parents get themselves back, at no cost."""
-    if parent is not None and not parent.get_span_context().trace_flags & _SAMPLED:
+    if parent is not None and not _is_sampled(parent):
         return parent
     return _tracer.start_span(
         name,
@@ -115,6 +133,12 @@ def start_span(
         attributes=attributes,
         start_time=start_ns,
     )
+
+
+def _is_sampled(span: Span) -> bool:
+    if isinstance(span, RemoteSpan):
+        return span.sampled
+    return bool(span.get_span_context().trace_flags & _SAMPLED)
 
 
 @contextmanager

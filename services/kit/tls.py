@@ -41,8 +41,8 @@ class Identity:
 
 def service_of(context: Any) -> str | None:
     """Returns the service at the other end, by its certificate; None if it proved nothing."""
-    names = context.auth_context().get("x509_subject_alternative_name", ())
-    for name in names:
+    # The identities of a TLS peer are the subject alternative names of its certificate.
+    for name in context.peer_identities() or ():
         if name.startswith(_PREFIX):
             return str(name[len(_PREFIX) :], "ascii")
     return None

@@ -60,7 +60,7 @@ class TokenVerifier:
         """
         known = self._verified.get(token)
         if known is not None:
-            if known[0] <= time.time():  # house: allow time-from-clock (a JWT library checks the same)
+            if known[0] <= time.time():  # house: allow time-from-clock (as PyJWT)
                 raise TokenExpiredError
             return known[1]
         try:

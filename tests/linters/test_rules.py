@@ -34,7 +34,8 @@ def test_rule_finds_what_breaks_it_and_nothing_else(
 
 @pytest.mark.parametrize(("rule", "path", "bad", "good"), CASES)
 def test_reason_on_the_line_allows_it(rule: str, path: str, bad: str, good: str) -> None:
-    assert lines_found(rule, path, f"{bad}  # house: allow {rule} (measured, see below)\n") == []
+    reason = f"  # house: allow {rule} (measured, see below)"
+    assert lines_found(rule, path, f"{good}\n{bad}{reason}\n") == []
     assert lines_found(rule, path, f"{bad}  # house: allow {rule}\n") == [1]
     assert lines_found(rule, path, f"{bad}  # house: allow other-rule (a good reason)\n") == [1]
 

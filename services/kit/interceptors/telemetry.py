@@ -3,7 +3,6 @@
 import time
 
 import grpc
-import structlog
 from opentelemetry.trace import Span, SpanKind, StatusCode
 from prometheus_client import Histogram
 
@@ -51,7 +50,6 @@ class CallTelemetry:
         """Notes the start, and starts a span if the call's trace is sampled."""
         given = call.text("x-request-id")
         call.request_id = given if is_canonical_uuid(given) else new_id()
-        structlog.contextvars.bind_contextvars(request_id=call.request_id)
         parent = telemetry.remote_parent(call.text("traceparent"))
         span = telemetry.start_span(
             self._name, kind=SpanKind.SERVER, parent=parent, attributes=self._attributes
