@@ -68,7 +68,10 @@ def parse_json(body: bytes) -> ExportTraceServiceRequest:
     """
     request = ExportTraceServiceRequest()
     try:
-        json_format.ParseDict(_ids_to_base64(json.loads(body)), request, ignore_unknown_fields=True)
+        read = json.loads(body)
+        if not isinstance(read, dict):
+            raise TypeError  # noqa: TRY301 (one way out for all that is not a request)
+        json_format.ParseDict(_ids_to_base64(read), request, ignore_unknown_fields=True)
     except (ValueError, TypeError, AttributeError, RecursionError, json_format.ParseError) as error:
         # ParseDict assumes the kinds of containers that it finds, hence Type- and AttributeError.
         raise InvalidRequestError("the body is not a JSON ExportTraceServiceRequest") from error

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from services.kit.clock import MICROSECOND, Clock, to_micros
+from services.kit.clock import Clock, to_micros
 from services.trace.domain import SPAN_KINDS, TRACE_ID_BYTES, TraceQuery
 from services.trace.jaeger import (
     Json,
@@ -27,8 +27,6 @@ LIMIT_DEFAULT = 20
 LIMIT_MAX = 1_000
 
 _DEPENDENCIES_LOOKBACK = timedelta(hours=24)
-# Spans of a machine whose clock is ahead are still found when no end is asked for.
-_CLOCK_SKEW = timedelta(hours=1)
 _TRACE_IDS_MAX = 100
 _TAGS_MAX = 20
 _INTEGER_MAX = 2**63 - 1
@@ -70,13 +68,11 @@ class QueryApi:
         ]
 
     async def _services(self, request: Request) -> Response:
-        del request
-
         def question() -> Json:
             names = self._reader.services()
             return envelope(names, total=len(names))
 
-        return await self._answer(question)
+        return await self._answer(request, question)
 
     async def _service_operations(self, request: Request) -> Response:
         service = request.path_params["service"]
@@ -86,7 +82,7 @@ class QueryApi:
             names = sorted({operation.name for operation in operations})
             return envelope(names, total=len(names))
 
-        return await self._answer(question)
+        return await self._answer(request, question)
 
     async def _operations(self, request: Request) -> Response:
         parameters = request.query_params
@@ -98,7 +94,7 @@ class QueryApi:
             found = self._reader.operations(service, _span_kind(parameters.get("spanKind", "")))
             return envelope([operation_json(operation) for operation in found], total=len(found))
 
-        return await self._answer(question)
+        return await self._answer(request, question)
 
     async def _traces(self, request: Request) -> Response:
         def question() -> Json:
@@ -108,11 +104,11 @@ class QueryApi:
                     raise InvalidParameterError("traceID", f"more than {_TRACE_IDS_MAX} of them")
                 found = [parse_trace_id(text) for text in trace_ids]
             else:
-                query = parse_trace_query(request.query_params, to_micros(self._clock.now()))
+                query = parse_trace_query(request.query_params)
                 found = self._reader.find_traces(query)
             return envelope([trace_json(trace) for trace in self._reader.load_traces(found)])
 
-        return await self._answer(question)
+        return await self._answer(request, question)
 
     async def _trace(self, request: Request) -> Response:
         def question() -> Json:
@@ -122,7 +118,7 @@ class QueryApi:
                 raise TraceNotFoundError
             return envelope([trace_json(trace) for trace in traces])
 
-        return await self._answer(question)
+        return await self._answer(request, question)
 
     async def _dependencies(self, request: Request) -> Response:
         parameters = request.query_params
@@ -145,14 +141,14 @@ class QueryApi:
                 ]
             )
 
-        return await self._answer(question)
+        return await self._answer(request, question)
 
-    async def _answer(self, question: Callable[[], Json]) -> Response:
+    async def _answer(self, request: Request, question: Callable[[], Json]) -> Response:
         """Answers off the event loop, down to the bytes: a long trace is work to write."""
+        is_pretty = request.query_params.get("prettyPrint", "false") != "false"
         try:
-            return Response(
-                await self._reader.ask(lambda: _dump(question())), media_type="application/json"
-            )
+            content = await self._reader.ask(lambda: _dump(question(), is_pretty=is_pretty))
+            return Response(content, media_type="application/json")
         except InvalidParameterError as error:
             return _refuse(400, str(error))
         except TraceNotFoundError:
@@ -172,11 +168,12 @@ def parse_trace_id(text: str) -> bytes:
     return bytes.fromhex(text.zfill(2 * TRACE_ID_BYTES))
 
 
-def parse_trace_query(parameters: QueryParams, now_us: int) -> TraceQuery:
+def parse_trace_query(parameters: QueryParams) -> TraceQuery:
     """Reads the parameters of a search.
 
     It takes more than Jaeger does: no service is needed, since a transaction id finds its traces
-    alone, and `hasError=true` asks for traces in which any span failed.
+    alone, and `hasError=true` asks for traces in which any span failed. Without a start or an end
+    the search has none.
 
     Raises:
         InvalidParameterError: One of them cannot be understood.
@@ -187,7 +184,7 @@ def parse_trace_query(parameters: QueryParams, now_us: int) -> TraceQuery:
     operation = parameters.get("operation", "")
     return TraceQuery(
         start_us=_integer(parameters, "start", 0),
-        end_us=_integer(parameters, "end", now_us + _CLOCK_SKEW // MICROSECOND),
+        end_us=_integer(parameters, "end", _INTEGER_MAX),
         limit=limit,
         service=parameters.get("service") or None,
         operation=None if operation in {"", "all"} else operation,
@@ -253,7 +250,9 @@ async def _not_found(request: Request) -> Response:
     return _refuse(404, "there is no such address")
 
 
-def _dump(answer: Json) -> bytes:
+def _dump(answer: Json, *, is_pretty: bool = False) -> bytes:
+    if is_pretty:
+        return json.dumps(answer, ensure_ascii=False, indent=2).encode()
     return json.dumps(answer, ensure_ascii=False, separators=(",", ":")).encode()
 
 

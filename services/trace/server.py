@@ -28,6 +28,7 @@ _START_S_MAX = 10
 _CALLS_END_S_MAX = 2
 _FLUSH_S_MAX = 5.0
 _BACKLOG = 128
+_HEALTH_INTERVAL_S = 0.5
 
 _log = structlog.get_logger("services.trace.server")
 
@@ -87,7 +88,7 @@ async def serve(settings: Settings, clock: Clock) -> AsyncIterator[Running]:
             )
         )
         grpc_address = await stack.enter_async_context(
-            _serve_grpc(receiver, Address.parse(settings.grpc_listen))
+            _serve_grpc(receiver, ingest, Address.parse(settings.grpc_listen))
         )
         yield Running(grpc_address, http, metrics)
 
@@ -99,7 +100,9 @@ async def _flush(ingest: Ingest) -> None:
 
 
 @asynccontextmanager
-async def _serve_grpc(receiver: Receiver, address: Address) -> AsyncIterator[Address]:
+async def _serve_grpc(
+    receiver: Receiver, ingest: Ingest, address: Address
+) -> AsyncIterator[Address]:
     server = grpc.aio.server(
         maximum_concurrent_rpcs=_CONCURRENT_CALLS_MAX,
         options=[
@@ -114,18 +117,35 @@ async def _serve_grpc(receiver: Receiver, address: Address) -> AsyncIterator[Add
     server.add_generic_rpc_handlers((grpc_handler(receiver),))
     servicer = HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
-    for service in ("", SERVICE_NAME):
-        await servicer.set(service, health_pb2.HealthCheckResponse.SERVING)
+    await _set_health(servicer, is_healthy=True)
     try:
         port = server.add_insecure_port(str(address))
     except RuntimeError as error:
         raise OSError(f"cannot listen on {address} for gRPC") from error
     await server.start()
+    watching = asyncio.create_task(_watch_health(servicer, ingest))
     try:
         yield Address(address.host, port)
     finally:
+        watching.cancel()
         await servicer.enter_graceful_shutdown()
         await server.stop(_CALLS_END_S_MAX)
+
+
+async def _watch_health(servicer: HealthServicer, ingest: Ingest) -> None:
+    """Says NOT_SERVING as long as spans cannot be stored."""
+    was_healthy = True
+    while True:
+        await asyncio.sleep(_HEALTH_INTERVAL_S)
+        if ingest.is_healthy is not was_healthy:
+            was_healthy = ingest.is_healthy
+            await _set_health(servicer, is_healthy=was_healthy)
+
+
+async def _set_health(servicer: HealthServicer, *, is_healthy: bool) -> None:
+    states = health_pb2.HealthCheckResponse
+    for service in ("", SERVICE_NAME):
+        await servicer.set(service, states.SERVING if is_healthy else states.NOT_SERVING)
 
 
 class _HttpServer(uvicorn.Server):

@@ -9,6 +9,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple, TypedDict
 
@@ -248,6 +249,8 @@ class TraceStore:
             # A power cut may lose the last second of traces, never the file.
             "synchronous=NORMAL",
             f"application_id={APPLICATION_ID}",
+            # Index pages change again and again; copying them back less often saves writes.
+            "wal_autocheckpoint=4000",
             "journal_size_limit=16777216",
             "cache_size=-8192",
         ):
@@ -298,9 +301,10 @@ class TraceStore:
 
     def _find_oversize(self) -> list[bytes]:
         used = self.used_bytes
-        self._is_making_room = used > self._retention.bytes_max * (
-            _SIZE_AFTER_PRUNE if self._is_making_room else 1
-        )
+        aim = self._retention.bytes_max
+        if self._is_making_room:
+            aim = int(aim * _SIZE_AFTER_PRUNE)
+        self._is_making_room = used > aim
         if not self._is_making_room:
             return []
         sizes = dict(
@@ -308,14 +312,18 @@ class TraceStore:
                 "SELECT is_notable, sum(byte_count) FROM traces GROUP BY is_notable"
             ).fetchall()
         )
-        total = sum(sizes.values())
-        notable_first = sizes.get(1, 0) > total * _NOTABLE_SHARE
+        takes_notable = sizes.get(1, 0) > sum(sizes.values()) * _NOTABLE_SHARE
         found = self._connection.execute(
-            """SELECT trace_id FROM traces WHERE is_notable = ?
+            """SELECT trace_id, byte_count FROM traces WHERE is_notable = ?
             ORDER BY last_seen_us LIMIT ?""",
-            (notable_first, _PRUNE_TRACES),
+            (takes_notable, _PRUNE_TRACES),
         ).fetchall()
-        return [trace_id for (trace_id,) in found]
+        # Not more than is needed: a few heavy traces may be all there is.
+        excess = used - int(self._retention.bytes_max * _SIZE_AFTER_PRUNE)
+        before = accumulate((byte_count for _, byte_count in found), initial=0)
+        return [
+            trace_id for (trace_id, _), gone in zip(found, before, strict=False) if gone < excess
+        ]
 
     def _delete(self, trace_ids: list[bytes]) -> int:
         """Deletes traces, oldest first, until a batch is full; a very long trace takes several."""

@@ -108,7 +108,8 @@ def arrange(trace: Json) -> TraceTree:
         span.children.sort(key=_start)
     roots.sort(key=_start)
     # Spans that are each other's ancestors hang below no root; the earliest stands for them.
-    hanging = [span for span in spans.values() if span.span_id not in _below(roots)]
+    reached = _below(roots)
+    hanging = [span for span in spans.values() if span.span_id not in reached]
     while hanging:
         first = min(hanging, key=_start)
         parent = spans[first.parent_id or ""]
