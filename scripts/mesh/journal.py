@@ -25,13 +25,16 @@ Show = Callable[[str, str], None]
 class Journal:
     """Reads what is appended to logs."""
 
-    def __init__(self, logs: Path, names: Sequence[str], show: Show) -> None:
+    def __init__(
+        self, logs: Path, names: Sequence[str], show: Show, *, rotate_bytes: int = _ROTATE_BYTES
+    ) -> None:
         """Begins at the end of what is there already.
 
         Args:
             logs: The folder with a log for each program.
             names: The programs.
             show: Takes the name of a program and a line about it.
+            rotate_bytes: How long a log may become before it is begun anew.
         """
         self._files = {name: logs / f"{name}.log" for name in names}
         self._places = {
@@ -39,6 +42,7 @@ class Journal:
         }
         self._rests = dict.fromkeys(names, b"")
         self._show = show
+        self._rotate_bytes = rotate_bytes
 
     async def run(self) -> None:
         """Follows the logs until it is cancelled."""
@@ -65,7 +69,7 @@ class Journal:
         *lines, self._rests[name] = (self._rests[name] + added).split(b"\n")
         # A line without an end is no line of a log; it must not pile up.
         self._rests[name] = self._rests[name][-_CHUNK_BYTES:]
-        if self._places[name] > _ROTATE_BYTES and not added:
+        if self._places[name] > self._rotate_bytes and len(added) < _CHUNK_BYTES:
             self._rotate(name, file)
         for line in lines:
             yield loud(line.decode(errors="replace"))

@@ -1,0 +1,50 @@
+import socket
+import stat
+from pathlib import Path
+
+import pytest
+
+from scripts.mesh.folder import DataFolder, FolderInUseError, PortTakenError, random_secret
+
+
+def test_second_holder_of_a_folder_is_refused_until_the_first_is_gone(tmp_path: Path) -> None:
+    with (
+        DataFolder(tmp_path).locked(),
+        pytest.raises(FolderInUseError, match="is in use by process"),
+        DataFolder(tmp_path).locked(),
+    ):
+        pytest.fail("two held the folder")
+    with DataFolder(tmp_path).locked():
+        assert (tmp_path / "lock").exists()
+
+
+def test_ports_are_the_same_the_next_time(tmp_path: Path) -> None:
+    names = ("security", "player", "edge")
+    first = DataFolder(tmp_path).ports(names, fixed={})
+    assert len(set(first.values())) == len(names)
+    assert DataFolder(tmp_path).ports(names, fixed={}) == first
+
+
+def test_port_that_is_taken_meanwhile_is_replaced(tmp_path: Path) -> None:
+    first = DataFolder(tmp_path).ports(("security", "player"), fixed={})
+    with socket.create_server(("127.0.0.1", first["player"])):
+        second = DataFolder(tmp_path).ports(("security", "player"), fixed={})
+    assert second["security"] == first["security"]
+    assert second["player"] != first["player"]
+
+
+def test_fixed_port_that_is_taken_is_refused(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(PortTakenError, match=f"port {port} for edge is taken"):
+            DataFolder(tmp_path).ports(("edge",), fixed={"edge": port})
+
+
+def test_secret_is_made_once_and_only_its_owner_reads_it(tmp_path: Path) -> None:
+    folder = DataFolder(tmp_path / "new")
+    file = folder.secret("psp-api-key", random_secret)
+    made = file.read_text()
+    assert folder.secret("psp-api-key", random_secret).read_text() == made
+    assert len(made) >= 43
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert stat.S_IMODE(folder.path.stat().st_mode) == 0o700
