@@ -18,7 +18,9 @@ _BLANK = "   "
 _MILLISECOND_US = 1_000
 _SECOND_US = 1_000_000
 _MINUTE_US = 60 * _SECOND_US
-_NOTABLE_TAGS = ("otel.status_description", "error.type", "exception.message")
+_REASON_TAGS = ("otel.status_description", "exception.message", "error.type")
+# Envoy writes the older name.
+_HTTP_STATUS_TAGS = ("http.response.status_code", "http.status_code")
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +188,8 @@ def _span(raw: Json, processes: Json) -> TreeSpan:
     failure = None
     if tags.get("error") in (True, "true"):
         events = {item["key"]: item["value"] for log in raw["logs"] or () for item in log["fields"]}
-        reasons = [str(found) for key in _NOTABLE_TAGS if (found := tags.get(key, events.get(key)))]
+        reasons = [str(found) for key in _REASON_TAGS if (found := tags.get(key, events.get(key)))]
+        reasons += [f"HTTP {tags[key]}" for key in _HTTP_STATUS_TAGS if key in tags]
         failure = _clean(reasons[0]) if reasons else ""
     parent_id = next(
         (

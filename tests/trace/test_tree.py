@@ -89,8 +89,18 @@ def test_square_brackets_are_no_markup() -> None:
     assert "[red]Bet[/red]" in render_trace(trace(raw_span(1, name="[red]Bet[/red]"))).plain
 
 
-def test_a_failure_without_a_reason_is_said() -> None:
-    assert "! failed" in render_trace(trace(raw_span(1, tags={"error": "true"}))).plain
+@pytest.mark.parametrize(
+    ("tags", "reason"),
+    [
+        ({}, "! failed"),
+        ({"http.status_code": "503"}, "! HTTP 503"),
+        ({"error.type": "Timeout", "http.response.status_code": 504}, "! Timeout"),
+        ({"error.type": "Timeout", "otel.status_description": "too late"}, "! too late"),
+    ],
+)
+def test_a_failure_is_given_its_best_reason(tags: dict[str, Any], reason: str) -> None:
+    failed = raw_span(1, tags={"error": "true", **tags})
+    assert render_trace(trace(failed)).plain.splitlines()[-1].strip() == reason
 
 
 def test_spans_without_their_parent_stand_at_the_root() -> None:
