@@ -170,6 +170,5 @@ class Passbook:
                 epoch=1,
                 transfers=book.transfers,
                 entries=book.entries,
-                create_time=self.now,
                 prev_hash=self.hash,
             ).hash

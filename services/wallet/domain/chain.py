@@ -39,7 +39,6 @@ def seal(
     epoch: int,
     transfers: list[Transfer],
     entries: list[Entry],
-    create_time: Micros,
     prev_hash: bytes,
 ) -> Batch:
     """Makes the batch row, with a hash over the previous hash, the header and the rows in order.
@@ -47,6 +46,7 @@ def seal(
     The trace id is left out: it says how a transfer came here, and not what it is.
     """
     first_seq, last_seq = transfers[0].seq, transfers[-1].seq
+    create_time = transfers[0].create_time
     digest = hashlib.sha256(prev_hash)
     digest.update(
         _HEADER.pack(

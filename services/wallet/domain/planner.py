@@ -72,11 +72,13 @@ class Unit:
     Attributes:
         linked: Whether the operations apply whole or not at all.
         wake: With no operation: only brings this player up to date.
+        lookup: With no operation: only tells what is recorded under this key, if anything.
     """
 
-    submissions: tuple[Submission, ...]
+    submissions: tuple[Submission, ...] = ()
     linked: bool = False
     wake: PlayerId | None = None
+    lookup: KeyName | None = None
 
 
 @dataclass(slots=True)
@@ -112,6 +114,8 @@ def needs_of(units: Iterable[Unit]) -> Needs:
     for unit in units:
         if unit.wake is not None:
             needs.players.add(unit.wake)
+        if unit.lookup is not None:
+            needs.keys.add(unit.lookup)
         for submission in unit.submissions:
             operation = submission.operation
             needs.keys.add(submission.name)
@@ -137,6 +141,9 @@ class Planner:
 
     def plan(self, unit: Unit) -> list[Answer | Reused]:
         """Decides a unit. Earlier units of the batch count as stored."""
+        if unit.lookup is not None:
+            known = self.book.known.get(unit.lookup)
+            return [] if known is None else [Answer(result_of(known), replayed=True)]
         if unit.wake is not None:
             self._bring_up_to_date(unit.wake)
         for submission in unit.submissions:

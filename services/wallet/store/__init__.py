@@ -1,0 +1,36 @@
+"""Every SQL statement of the wallet, and the two ways to run them."""
+
+from services.wallet.store.reader import Balance, LogHead, Reader, StatementLine
+from services.wallet.store.session import (
+    CommitUnknownError,
+    ConnectionLostError,
+    DeposedError,
+    LeaseTakenError,
+    RaceLostError,
+    Recorder,
+    Session,
+    StatementTiming,
+    UnsafeSettingsError,
+    open_session,
+)
+from services.wallet.store.shard import LostUpdateError, ShardState, ShardStore
+
+__all__ = [
+    "Balance",
+    "CommitUnknownError",
+    "ConnectionLostError",
+    "DeposedError",
+    "LeaseTakenError",
+    "LogHead",
+    "LostUpdateError",
+    "RaceLostError",
+    "Reader",
+    "Recorder",
+    "Session",
+    "ShardState",
+    "ShardStore",
+    "StatementLine",
+    "StatementTiming",
+    "UnsafeSettingsError",
+    "open_session",
+]

@@ -1,0 +1,461 @@
+"""The writer of a shard."""
+
+import asyncio
+import dataclasses
+import enum
+import logging
+import time
+from collections.abc import Iterable, Iterator
+from datetime import timedelta
+from typing import Any
+
+from services.kit.clock import Clock, to_micros
+from services.kit.errors import DeadlineExceededError, InternalError, UnavailableError
+from services.wallet.domain.book import Book, HouseName, KeyName
+from services.wallet.domain.chain import Batch, seal
+from services.wallet.domain.checks import InvariantViolationError, check_batch
+from services.wallet.domain.planner import Planner, Unit, needs_of
+from services.wallet.domain.policy import Policies
+from services.wallet.domain.result import Answer, Reused
+from services.wallet.domain.rows import Account
+from services.wallet.domain.values import Micros
+from services.wallet.store import (
+    Balance,
+    CommitUnknownError,
+    ConnectionLostError,
+    DeposedError,
+    LeaseTakenError,
+    LostUpdateError,
+    RaceLostError,
+    Recorder,
+    Session,
+    ShardState,
+    ShardStore,
+)
+from services.wallet.writer.admission import Queue, Waiting, WriterOptions
+from services.wallet.writer.notifier import Notifier
+from services.wallet.writer.telemetry import BatchReport, OnBatch
+
+_LOG = logging.getLogger(__name__)
+_DEPENDENCY = "ledger"
+_TRIES_MAX = 3
+_RECONNECTS_MAX = 5
+_RECONNECT_PAUSE_S = 0.1
+_RECONNECT_PAUSE_MAX_S = 1.0
+_LEASE_PAUSE_S = 0.2
+_QUARANTINED_MAX = 10_000
+# How many units are planned between two looks at the clock.
+_PLANNED_AT_ONCE = 16
+
+
+class WriterState(enum.Enum):
+    """What a writer is doing."""
+
+    NEW = "new"
+    SERVING = "serving"
+    DRAINING = "draining"
+    STOPPED = "stopped"
+    """It was told to stop."""
+    DEPOSED = "deposed"
+    """Another writer has taken the shard."""
+    HALTED = "halted"
+    """A promise of the ledger would have been broken. A human must look."""
+
+
+class _HaltError(Exception):
+    """The writer must not go on."""
+
+    def __init__(self, state: WriterState) -> None:
+        super().__init__(state.value)
+        self.state = state
+
+
+class Writer:
+    """Decides all operations of one shard, in order, and commits them in batches.
+
+    A batch takes all that waits, so load makes batches grow and an idle ledger answers at once.
+    No answer leaves before its batch is durable.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        *,
+        shard: int,
+        clock: Clock,
+        notifier: Notifier,
+        options: WriterOptions,
+        on_batch: OnBatch | None = None,
+    ) -> None:
+        self._store = ShardStore(session, shard=shard)
+        self._clock = clock
+        self._notifier = notifier
+        self._options = options
+        self._on_batch = on_batch
+        self._queue = Queue(options)
+        self._quarantine: dict[KeyName, float] = {}
+        self._houses: dict[HouseName, Account] = {}
+        self._task: asyncio.Task[None] | None = None
+        self._state = WriterState.NEW
+        self._head = ShardState(shard, 0, "", 0, 0, b"", Micros(0))
+        self.policies = Policies([])
+        self.stopped = asyncio.Event()
+
+    @property
+    def state(self) -> WriterState:
+        """What the writer is doing."""
+        return self._state
+
+    @property
+    def depth(self) -> int:
+        """How many operations wait."""
+        return self._queue.depth
+
+    async def start(self) -> None:
+        """Takes the shard and begins to serve.
+
+        Raises:
+            LeaseTakenError: Another process kept it for all of `lease_wait`.
+        """
+        self._head = await self._begin_reign()
+        await self._load_caches()
+        self._notifier.publish(self._head.last_seq, ())
+        self._state = WriterState.SERVING
+        self._task = asyncio.create_task(self._serve(), name=f"ledger-writer-{self._store.shard}")
+
+    async def stop(self, grace: timedelta) -> None:
+        """Refuses new work, commits and answers what was admitted, and gives the shard up."""
+        if self._state is WriterState.SERVING:
+            self._state = WriterState.DRAINING
+        self._queue.wake()
+        if self._task is not None:
+            _, late = await asyncio.wait({self._task}, timeout=grace.total_seconds())
+            for task in late:
+                task.cancel()
+                await asyncio.wait({task})
+        self._fail_waiting()
+        await self._store.close()
+        if self._state is WriterState.DRAINING:
+            self._state = WriterState.STOPPED
+        self.stopped.set()
+
+    def submit(
+        self, unit: Unit, *, deadline: float | None = None
+    ) -> asyncio.Future[list[Answer | Reused]]:
+        """Takes a unit in and returns the future of its answers.
+
+        Args:
+            unit: The operation, or the linked group.
+            deadline: By the loop's clock. A unit that is still waiting then is dropped; one that
+                is being written is not.
+
+        Raises:
+            OverloadedError: Too much waits already.
+            UnavailableError: The writer does not serve.
+            InternalError: The key is in quarantine.
+        """
+        return self.submit_all([unit], deadline=deadline)[0]
+
+    def submit_all(
+        self, units: list[Unit], *, deadline: float | None = None
+    ) -> list[asyncio.Future[list[Answer | Reused]]]:
+        """Takes several units in, all or none, one right after the other. Raises as `submit`."""
+        if self._state is not WriterState.SERVING:
+            raise UnavailableError(dependency=_DEPENDENCY)
+        if self._quarantine:
+            for unit in units:
+                self._refuse_quarantined(unit)
+        loop = asyncio.get_running_loop()
+        waiting = [
+            Waiting(
+                unit=unit,
+                answer=loop.create_future(),
+                deadline=deadline,
+                size=max(len(unit.submissions), 1),
+            )
+            for unit in units
+        ]
+        self._queue.admit(waiting)
+        return [each.answer for each in waiting]
+
+    # Serving.
+
+    async def _serve(self) -> None:
+        try:
+            while self._queue.depth or self._state is WriterState.SERVING:
+                await self._queue.wait()
+                batch = self._drop_late(self._queue.take())
+                if batch:
+                    self._queue.put_back(await self._process(batch))
+        except _HaltError as halt:
+            self._state = halt.state
+        finally:
+            self._fail_waiting()
+            self.stopped.set()
+
+    async def _process(self, batch: list[Waiting]) -> list[Waiting]:
+        """Commits a batch and answers it. Returns the units that it had no time to plan.
+
+        A batch that fails for a reason of its own is halved until the one unit that cannot be
+        written stands alone; the others commit. Halves stay in order.
+        """
+        try:
+            return await self._commit(batch)
+        except (_HaltError, asyncio.CancelledError):
+            _fail(batch)
+            raise
+        except Exception as error:  # noqa: BLE001 (whatever it is, one unit of the batch causes it)
+            await self._store.rollback()
+            if len(batch) == 1:
+                self._quarantine_unit(batch[0], error)
+                return []
+        middle = len(batch) // 2
+        for half in (batch[:middle], batch[middle:]):
+            left = half
+            while left:
+                left = await self._process(left)
+        return []
+
+    async def _commit(self, batch: list[Waiting]) -> list[Waiting]:
+        """Tries a batch again after lost races and lost connections, a bounded number of times."""
+        for _ in range(_TRIES_MAX):
+            try:
+                return await self._attempt(batch)
+            except RaceLostError:
+                await self._store.rollback()
+            except ConnectionLostError as error:
+                _LOG.warning("the ledger lost its connection: %s", error)
+                if not await self._reconnect(forever=False):
+                    break
+            except DeposedError:
+                await self._store.rollback()
+                _LOG.error("another writer has taken shard %d", self._store.shard)
+                raise _HaltError(WriterState.DEPOSED) from None
+            except (InvariantViolationError, LostUpdateError) as error:
+                await self._store.rollback()
+                _LOG.critical("shard %d is halted", self._store.shard, exc_info=error)
+                raise _HaltError(WriterState.HALTED) from error
+        _fail(batch)
+        return []
+
+    async def _attempt(self, batch: list[Waiting]) -> list[Waiting]:
+        head = self._head
+        began = time.perf_counter()
+        traces = self._traces_of(batch)
+        recorder = Recorder([]) if traces else None
+        self._store.record(recorder)
+        await self._store.begin_batch(epoch=head.epoch, batch_no=head.last_batch + 1)
+        loaded = await self._store.load(needs_of(each.unit for each in batch), self._houses)
+        book = Book(
+            loaded,
+            self.policies,
+            shard=head.shard,
+            next_seq=head.last_seq + 1,
+            now=max(Micros(to_micros(self._clock.now())), head.last_time),
+        )
+        plan_began = time.time_ns()
+        answers = self._plan(book, batch)
+        plan_ended = time.time_ns()
+        if book.transfers:
+            await self._write(book)
+        else:
+            # Replays and questions only: nothing is new, so nothing needs to be made durable.
+            await self._store.rollback()
+        for waiting, answer in zip(batch, answers, strict=False):
+            if not waiting.answer.done():
+                waiting.answer.set_result(answer)
+        done = batch[: len(answers)]
+        operations = sum(each.size for each in done)
+        self._queue.measure(operations, time.perf_counter() - began)
+        if recorder is not None and self._on_batch is not None:
+            self._on_batch(
+                BatchReport(traces, tuple(recorder.timings), operations, (plan_began, plan_ended))
+            )
+        return batch[len(answers) :]
+
+    def _plan(self, book: Book, batch: list[Waiting]) -> list[list[Answer | Reused]]:
+        planner = Planner(book)
+        latest = time.perf_counter() + self._options.planning_time_max.total_seconds()
+        answers: list[list[Answer | Reused]] = []
+        for waiting in batch:
+            answers.append(planner.plan(waiting.unit))
+            if len(answers) % _PLANNED_AT_ONCE == 0 and time.perf_counter() > latest:
+                break
+        return answers
+
+    async def _write(self, book: Book) -> None:
+        head = self._head
+        check_batch(book)
+        batch = seal(
+            shard=head.shard,
+            batch_no=head.last_batch + 1,
+            epoch=head.epoch,
+            transfers=book.transfers,
+            entries=book.entries,
+            prev_hash=head.head_hash,
+        )
+        await self._store.write(book, batch)
+        try:
+            await self._store.commit()
+        except CommitUnknownError as error:
+            _LOG.warning("the outcome of a commit is not known yet: %s", error)
+            await self._resolve(batch)
+        # The writer's memory moves only now that the batch is durable.
+        self._head = dataclasses.replace(
+            head,
+            last_seq=batch.last_seq,
+            last_batch=batch.batch_no,
+            head_hash=batch.hash,
+            last_time=batch.create_time,
+        )
+        for account in book.houses.values():
+            account.stored_version = account.version
+        self._houses.update(book.houses)
+        self._notifier.publish(batch.last_seq, _changed_balances(book))
+
+    # Trouble.
+
+    async def _resolve(self, batch: Batch) -> None:
+        """Finds out whether a batch was committed. It never guesses, however long that takes.
+
+        Raises:
+            RaceLostError: It was not, and may be planned again.
+        """
+        await self._reconnect(forever=True, doubt=batch)
+        if self._head.last_batch != batch.batch_no:
+            message = "the commit did not arrive"
+            raise RaceLostError(message)
+
+    async def _reconnect(self, *, forever: bool, doubt: Batch | None = None) -> bool:
+        """Connects again and makes sure that this writer still reigns.
+
+        Returns:
+            Whether the ledger can be reached.
+        """
+        began = time.monotonic()
+        tried = 0
+        while forever or tried < _RECONNECTS_MAX:
+            tried += 1
+            try:
+                state = await self._store.reopen()
+                self._head = self._agree(state, doubt)
+                await self._load_caches()
+            except ConnectionLostError:
+                pass
+            except LeaseTakenError:
+                # The server may not have noticed yet that the old connection is gone.
+                if time.monotonic() - began > self._options.lease_wait.total_seconds():
+                    raise DeposedError from None
+                if not forever:
+                    tried -= 1
+            else:
+                return True
+            await asyncio.sleep(min(_RECONNECT_PAUSE_S * tried, _RECONNECT_PAUSE_MAX_S))
+        return False
+
+    def _agree(self, found: ShardState, doubt: Batch | None) -> ShardState:
+        """Compares what the database holds with what this writer last knew."""
+        head = self._head
+        if found.epoch != head.epoch:
+            raise DeposedError
+        as_known = (found.last_batch, found.head_hash) == (head.last_batch, head.head_hash)
+        committed = doubt is not None and (found.last_batch, found.head_hash) == (
+            doubt.batch_no,
+            doubt.hash,
+        )
+        if not as_known and not committed:
+            raise DeposedError
+        return found
+
+    def _quarantine_unit(self, waiting: Waiting, error: Exception) -> None:
+        _LOG.error("an operation cannot be written", exc_info=error)
+        until = asyncio.get_running_loop().time() + self._options.quarantine.total_seconds()
+        for submission in waiting.unit.submissions:
+            if len(self._quarantine) >= _QUARANTINED_MAX:
+                del self._quarantine[next(iter(self._quarantine))]
+            self._quarantine[submission.name] = until
+        if not waiting.answer.done():
+            waiting.answer.set_exception(_internal_error(waiting.unit))
+
+    def _refuse_quarantined(self, unit: Unit) -> None:
+        now = asyncio.get_running_loop().time()
+        for submission in unit.submissions:
+            until = self._quarantine.get(submission.name)
+            if until is None:
+                continue
+            if now < until:
+                raise _internal_error(unit)
+            del self._quarantine[submission.name]
+
+    def _drop_late(self, batch: list[Waiting]) -> list[Waiting]:
+        """Drops units whose caller has gone or whose deadline has passed: nothing was planned."""
+        now = asyncio.get_running_loop().time()
+        in_time = []
+        for waiting in batch:
+            if waiting.answer.done():
+                continue
+            if waiting.deadline is not None and waiting.deadline <= now:
+                waiting.answer.set_exception(DeadlineExceededError())
+            else:
+                in_time.append(waiting)
+        return in_time
+
+    def _fail_waiting(self) -> None:
+        while left := self._queue.take():
+            _fail(left)
+
+    # Beginning.
+
+    async def _begin_reign(self) -> ShardState:
+        began = time.monotonic()
+        while True:
+            try:
+                return await self._store.begin_reign()
+            except LeaseTakenError:
+                if time.monotonic() - began > self._options.lease_wait.total_seconds():
+                    raise
+            await asyncio.sleep(_LEASE_PAUSE_S)
+
+    async def _load_caches(self) -> None:
+        """Reads what only this writer changes. It is good for as long as the reign lasts."""
+        self.policies = await self._store.load_policies()
+        self._houses = await self._store.load_houses()
+
+    def _traces_of(self, batch: list[Waiting]) -> tuple[Any, ...]:
+        if self._on_batch is None:
+            return ()
+        return tuple(
+            submission.operation.trace
+            for waiting in batch
+            for submission in waiting.unit.submissions
+            if submission.operation.trace is not None
+        )
+
+
+def _internal_error(unit: Unit) -> InternalError:
+    return InternalError(request_id=unit.submissions[0].operation.key.id)
+
+
+def _fail(batch: Iterable[Waiting]) -> None:
+    for waiting in batch:
+        if not waiting.answer.done():
+            waiting.answer.set_exception(UnavailableError(dependency=_DEPENDENCY))
+
+
+def _changed_balances(book: Book) -> Iterator[Balance]:
+    """Tells the balances of the wallets that a batch changed. Read only if somebody watches."""
+    latest = {entry.account_id: entry.seq for entry in book.entries}
+    for (player_id, currency_code), wallet in book.wallets.items():
+        accounts = (wallet.cash, wallet.bonus, wallet.locked)
+        seqs = [latest[each.account_id] for each in accounts if each.account_id in latest]
+        if seqs:
+            yield Balance(
+                player_id=player_id,
+                currency_code=currency_code,
+                cash=wallet.cash.available,
+                bonus=wallet.bonus.available,
+                locked=wallet.locked.available,
+                pending_out=sum(each.debits_pending for each in accounts),
+                pending_in=sum(each.credits_pending for each in accounts),
+                seq=max(seqs),
+            )
