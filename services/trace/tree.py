@@ -189,7 +189,7 @@ def _span(raw: Json, processes: Json) -> TreeSpan:
     if tags.get("error") in (True, "true"):
         events = {item["key"]: item["value"] for log in raw["logs"] or () for item in log["fields"]}
         reasons = [str(found) for key in _REASON_TAGS if (found := tags.get(key, events.get(key)))]
-        reasons += [f"HTTP {tags[key]}" for key in _HTTP_STATUS_TAGS if key in tags]
+        reasons += [f"HTTP {tags[key]}" for key in _HTTP_STATUS_TAGS if _is_set(tags.get(key))]
         failure = _clean(reasons[0]) if reasons else ""
     parent_id = next(
         (
@@ -210,6 +210,11 @@ def _span(raw: Json, processes: Json) -> TreeSpan:
         # A span that names itself as its parent is a root.
         parent_id=parent_id if parent_id != raw["spanID"] else None,
     )
+
+
+def _is_set(status: object) -> bool:
+    """Envoy writes the status 0 where no answer came."""
+    return status not in (None, "", "0", 0)
 
 
 def _below(roots: Iterable[TreeSpan]) -> set[str]:

@@ -94,6 +94,7 @@ def test_square_brackets_are_no_markup() -> None:
     [
         ({}, "! failed"),
         ({"http.status_code": "503"}, "! HTTP 503"),
+        ({"http.status_code": "0"}, "! failed"),
         ({"error.type": "Timeout", "http.response.status_code": 504}, "! Timeout"),
         ({"error.type": "Timeout", "otel.status_description": "too late"}, "! too late"),
     ],
