@@ -69,6 +69,7 @@ class Server:
         self._health = HealthServicer()
         self._services: list[str] = []
         self._checks: list[Check] = []
+        self._enders: list[Callable[[], None]] = []
         self._watch: asyncio.Task[None] | None = None
 
     def add(self, register: Callable[[Any, Any], None], servicer: object) -> None:
@@ -96,6 +97,10 @@ class Server:
         """Makes the server healthy only while `check` returns without raising."""
         self._checks.append(check)
 
+    def on_drain(self, end: Callable[[], None]) -> None:
+        """Calls `end` before the server stops, for streams that never end by themselves."""
+        self._enders.append(end)
+
     async def start(self) -> int:
         """Starts to serve, and returns the port."""
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
@@ -119,6 +124,8 @@ class Server:
             await asyncio.gather(self._watch, return_exceptions=True)
         await self._health.enter_graceful_shutdown()
         await asyncio.sleep(self._settings.drain_pause.total_seconds())
+        for end in self._enders:
+            end()
         await self._server.stop(self._settings.drain_grace.total_seconds())
 
     async def _watch_health(self) -> None:
@@ -145,17 +152,17 @@ class Server:
 
 def main(
     name: str,
-    settings_type: Callable[[], SettingsT],
+    settings_type: type[SettingsT],
     build: Callable[[SettingsT, AsyncExitStack], Awaitable[Server]],
 ) -> None:
     """Runs a service until SIGTERM or SIGINT; the whole of a service's `__main__`.
 
     Args:
         name: The service's name, as in its certificate.
-        settings_type: Reads the environment.
+        settings_type: Reads the environment when it is made.
         build: Puts the service together; what must be closed at the end goes on the stack.
     """
-    settings = settings_type()
+    settings = settings_type()  # type: ignore[call-arg]  # pydantic reads the environment
     logs.configure(service=name, level=settings.log_level)
     uvloop.run(_serve(name, settings, build))
 

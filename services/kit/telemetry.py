@@ -186,7 +186,7 @@ def instrument(engine: Engine) -> None:
     event.listen(engine, "after_cursor_execute", after)
 
 
-def statement_span(
+def statement_span(  # noqa: PLR0913 (each is a fact of the statement)
     statement: str,
     *,
     system: str,
@@ -194,11 +194,11 @@ def statement_span(
     start_ns: int,
     end_ns: int,
     rows: int = -1,
-    **attributes: AttributeValue,
+    name: str = "",
 ) -> None:
     """Records one SQL statement that has already run, by its times since the Unix epoch."""
     done = start_span(
-        statement.split(None, 1)[0].upper(),
+        name or statement.split(None, 1)[0].upper(),
         kind=SpanKind.CLIENT,
         parent=parent,
         start_ns=start_ns,
@@ -206,7 +206,6 @@ def statement_span(
             "db.system.name": system,
             "db.query.text": statement,
             "db.response.returned_rows": rows,
-            **attributes,
         },
     )
     if done is not parent:

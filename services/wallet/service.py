@@ -7,7 +7,7 @@ from committed state beside it. One shard for now: its number is in every key an
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -225,7 +225,7 @@ class WalletService:
 
     async def watch_balances(
         self, player_id: PlayerId, *, after_seq: int = 0
-    ) -> AsyncIterator[Balance]:
+    ) -> AsyncGenerator[Balance, None]:
         """Yields a player's balances: those changed after a seq, then each when it changes.
 
         A reader that is slow misses what lies between, and always gets the newest.

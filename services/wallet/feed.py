@@ -1,0 +1,42 @@
+"""The ledger's log as a feed that other services follow: the transfers are the events."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import timedelta
+
+from croupier.event.v1.event_pb2 import Event
+
+from services.kit.errors import UnavailableError
+from services.kit.feed import Head
+from services.wallet.messages import event_message
+from services.wallet.service import WalletService
+
+
+class LedgerFeed:
+    """An `EventSource` over the transfers of one shard; nothing is ever pruned from it."""
+
+    def __init__(self, service: WalletService, *, shard: int = 0) -> None:
+        """Takes the ledger and the shard."""
+        self._service = service
+        self._shard = shard
+
+    async def head(self) -> Head:
+        """Returns what the log has."""
+        head = await self._service.get_log_head(self._shard)
+        if head is None:
+            raise UnavailableError(dependency=f"shard {self._shard}")
+        return Head(incarnation=head.incarnation, first_seq=1, last_seq=head.last_seq)
+
+    async def read_page(self, *, after_seq: int, limit: int) -> Sequence[Event]:
+        """Returns the transfers that follow `after_seq`."""
+        postings = await self._service.read_log(after_seq=after_seq, limit=limit, shard=self._shard)
+        return [event_message(posting) for posting in postings]
+
+    async def wait_for(self, seq: int, *, within: timedelta) -> bool:
+        """Waits until the log has transfer `seq`; the writer wakes it right after its commit."""
+        try:
+            async with asyncio.timeout(within.total_seconds()):
+                await self._service.wait_for_seq(seq)
+        except TimeoutError:
+            return False
+        return True

@@ -1,0 +1,270 @@
+"""The ledger over gRPC: messages in and out, no rules."""
+
+from collections.abc import AsyncIterator
+from typing import Any, TypedDict
+
+from croupier.wallet.v1 import wallet_pb2, wallet_service_pb2, wallet_service_pb2_grpc
+from opentelemetry.trace import Span
+
+from services.kit import telemetry
+from services.kit.call import caller
+from services.wallet.domain import (
+    Answer,
+    Bet,
+    Bucket,
+    CloseRound,
+    Deposit,
+    Key,
+    OpenWallet,
+    Operation,
+    PlayerId,
+    Restriction,
+    Rollback,
+    Scope,
+    SetRestriction,
+    Win,
+    pack_id,
+)
+from services.wallet.messages import balance_message, entry_message, result_message
+from services.wallet.refusals import RefusedError
+from services.wallet.service import WalletService
+from services.wallet.sources import BACK_OFFICE, PLAYER_SERVICE, TENANT
+from services.wallet.watching import BalanceStreams
+
+_REPLAYED = (("croupier-replayed", "1"),)
+_PAGE_SIZE = 50
+_RESTRICTIONS = {
+    wallet_pb2.RESTRICTION_NO_BET: Restriction.NO_BET,
+    wallet_pb2.RESTRICTION_NO_DEPOSIT: Restriction.NO_DEPOSIT,
+    wallet_pb2.RESTRICTION_NO_WITHDRAW: Restriction.NO_WITHDRAW,
+    wallet_pb2.RESTRICTION_NO_BONUS: Restriction.NO_BONUS,
+}
+
+
+class WalletServicer(wallet_service_pb2_grpc.WalletServiceServicer):
+    """Translates between the contract and the ledger."""
+
+    def __init__(self, service: WalletService, streams: BalanceStreams) -> None:
+        """Takes the ledger.
+
+        Args:
+            service: The ledger's use cases.
+            streams: Makes the streams of balances.
+        """
+        self._service = service
+        self._streams = streams
+
+    async def OpenWallet(
+        self, request: wallet_service_pb2.OpenWalletRequest, context: Any
+    ) -> wallet_service_pb2.OpenWalletResponse:
+        """Opens a wallet; the key is what it opens, so a repeat is a replay."""
+        result = await self._submit(
+            context,
+            OpenWallet(
+                key=Key(
+                    TENANT, PLAYER_SERVICE, f"open:{request.player_id}:{request.currency_code}"
+                ),
+                player_id=_player(request.player_id),
+                currency_code=request.currency_code,
+                **_trace(),
+            ),
+        )
+        return wallet_service_pb2.OpenWalletResponse(result=result)
+
+    async def SetRestrictions(
+        self, request: wallet_service_pb2.SetRestrictionsRequest, context: Any
+    ) -> wallet_service_pb2.SetRestrictionsResponse:
+        """Replaces a player's restrictions."""
+        bits = Restriction.NONE
+        for restriction in request.restrictions:
+            bits |= _RESTRICTIONS[restriction]
+        result = await self._submit(
+            context,
+            SetRestriction(
+                key=Key(TENANT, PLAYER_SERVICE, request.request_id),
+                player_id=_player(request.player_id),
+                scope=Scope.OPERATOR,
+                restrictions=bits,
+                **_trace(),
+            ),
+        )
+        return wallet_service_pb2.SetRestrictionsResponse(result=result)
+
+    async def Deposit(
+        self, request: wallet_service_pb2.DepositRequest, context: Any
+    ) -> wallet_service_pb2.DepositResponse:
+        """Books a deposit by an operator's hand."""
+        result = await self._submit(
+            context,
+            Deposit(
+                key=Key(TENANT, BACK_OFFICE, request.request_id),
+                player_id=_player(request.player_id),
+                currency_code=request.amount.currency_code,
+                amount=request.amount.minor_units,
+                authorization_number=request.authorization_number,
+                **_trace(),
+            ),
+        )
+        return wallet_service_pb2.DepositResponse(result=result)
+
+    async def Bet(
+        self, request: wallet_service_pb2.BetRequest, context: Any
+    ) -> wallet_service_pb2.BetResponse:
+        """Takes a stake."""
+        result = await self._submit(
+            context,
+            Bet(
+                key=Key(TENANT, request.source, request.transaction_id),
+                player_id=_player(request.player_id),
+                currency_code=request.amount.currency_code,
+                amount=request.amount.minor_units,
+                round_key=request.round_id,
+                game_id=request.game_id,
+                close_round=request.close_round,
+                wager_weight=request.wager_weight_bp,
+                **_trace(),
+            ),
+        )
+        return wallet_service_pb2.BetResponse(result=result)
+
+    async def Win(
+        self, request: wallet_service_pb2.WinRequest, context: Any
+    ) -> wallet_service_pb2.WinResponse:
+        """Pays a win."""
+        result = await self._submit(
+            context,
+            Win(
+                key=Key(TENANT, request.source, request.transaction_id),
+                player_id=_player(request.player_id),
+                currency_code=request.amount.currency_code,
+                amount=request.amount.minor_units,
+                round_key=request.round_id,
+                reference=request.reference_transaction_id,
+                game_id=request.game_id,
+                close_round=request.close_round,
+                **_trace(),
+            ),
+        )
+        return wallet_service_pb2.WinResponse(result=result)
+
+    async def Rollback(
+        self, request: wallet_service_pb2.RollbackRequest, context: Any
+    ) -> wallet_service_pb2.RollbackResponse:
+        """Reverses a bet or a win."""
+        result = await self._submit(
+            context,
+            Rollback(
+                key=Key(TENANT, request.source, request.transaction_id),
+                player_id=_player(request.player_id),
+                currency_code=request.currency_code,
+                reference=request.original_transaction_id,
+                round_key=request.round_id,
+                game_id=request.game_id,
+                close_round=request.close_round,
+                **_trace(),
+            ),
+        )
+        return wallet_service_pb2.RollbackResponse(result=result)
+
+    async def CloseRound(
+        self, request: wallet_service_pb2.CloseRoundRequest, context: Any
+    ) -> wallet_service_pb2.CloseRoundResponse:
+        """Closes a round."""
+        result = await self._submit(
+            context,
+            CloseRound(
+                key=Key(TENANT, request.source, request.transaction_id),
+                player_id=_player(request.player_id),
+                currency_code=request.currency_code,
+                round_key=request.round_id,
+                game_id=request.game_id,
+                **_trace(),
+            ),
+        )
+        return wallet_service_pb2.CloseRoundResponse(result=result)
+
+    async def GetTransfer(
+        self, request: wallet_service_pb2.GetTransferRequest, context: Any
+    ) -> wallet_service_pb2.GetTransferResponse:
+        """Gets what is recorded under a key."""
+        del context
+        answer = await self._service.get_transfer(
+            Key(TENANT, request.source, request.transaction_id)
+        )
+        return wallet_service_pb2.GetTransferResponse(result=result_message(answer.result))
+
+    async def GetBalance(
+        self, request: wallet_service_pb2.GetBalanceRequest, context: Any
+    ) -> wallet_service_pb2.GetBalanceResponse:
+        """Gets the balance of any player."""
+        del context
+        balance = await self._service.get_balance(_player(request.player_id), request.currency_code)
+        return wallet_service_pb2.GetBalanceResponse(balance=balance_message(balance))
+
+    async def ListBalances(
+        self, request: wallet_service_pb2.ListBalancesRequest, context: Any
+    ) -> wallet_service_pb2.ListBalancesResponse:
+        """Lists the calling player's balances."""
+        del request, context
+        balances = await self._service.list_balances(_player(caller().subject_id))
+        return wallet_service_pb2.ListBalancesResponse(
+            balances=[balance_message(balance) for balance in balances]
+        )
+
+    async def WatchBalances(
+        self, request: wallet_service_pb2.WatchBalancesRequest, context: Any
+    ) -> AsyncIterator[wallet_service_pb2.WatchBalancesResponse]:
+        """Streams the calling player's balances."""
+        del context
+        called = caller()
+        changes = self._service.watch_balances(
+            _player(called.subject_id), after_seq=request.after_seq
+        )
+        async for response in self._streams.stream(changes, called):
+            yield response
+
+    async def ListEntries(
+        self, request: wallet_service_pb2.ListEntriesRequest, context: Any
+    ) -> wallet_service_pb2.ListEntriesResponse:
+        """Lists the entries of the calling player's wallet."""
+        del context
+        page = await self._service.list_entries(
+            _player(caller().subject_id),
+            request.currency_code,
+            bucket=Bucket(request.bucket or Bucket.CASH),
+            page_size=request.page_size or _PAGE_SIZE,
+            token=request.page_token,
+        )
+        return wallet_service_pb2.ListEntriesResponse(
+            entries=[entry_message(line) for line in page.lines],
+            next_page_token=page.next_page_token,
+        )
+
+    async def _submit(self, context: Any, operation: Operation) -> wallet_pb2.Result:
+        answer: Answer = await self._service.submit(operation)
+        if answer.replayed:
+            context.set_trailing_metadata(_REPLAYED)
+        if not answer.result.outcome.success:
+            raise RefusedError(answer.result)
+        return result_message(answer.result)
+
+
+class _Trace(TypedDict):
+    trace_id: bytes | None
+    trace: Span | None
+
+
+def _trace() -> _Trace:
+    """The running call's trace: its id for the ledger row, its span if it is recorded."""
+    span = telemetry.current_span()
+    if span is None:
+        return {"trace_id": None, "trace": None}
+    trace_id = span.get_span_context().trace_id
+    return {
+        "trace_id": trace_id.to_bytes(16, "big") if trace_id else None,
+        "trace": span if span.is_recording() else None,
+    }
+
+
+def _player(player_id: str) -> PlayerId:
+    return PlayerId(pack_id(player_id))

@@ -1,0 +1,33 @@
+"""The settings of the Wallet service."""
+
+from datetime import timedelta
+from pathlib import Path
+
+from services.kit.settings import ServerSettings
+
+
+class Settings(ServerSettings):
+    """What differs between installations of the Wallet."""
+
+    database_url: str
+    """The ledger: `sqlite+aiosqlite:///…` or `postgresql+asyncpg://…`."""
+    payments_database_url: str
+    """The store of payments: another SQLite file, or the same PostgreSQL database."""
+    migrate: bool = False
+    """Brings the databases up to date at start. On for SQLite in any case."""
+    security_address: str
+    """Where the Security service is, for the keys of access tokens."""
+    reconcile_every: timedelta = timedelta(minutes=1)
+    """How often PSPs are asked about payments that stay pending."""
+    psp_sandbox_url: str
+    """Base URL of the sandbox PSP."""
+    psp_sandbox_authority: Path
+    """Certificates that the sandbox PSP's own must descend from, PEM."""
+    psp_sandbox_api_key_file: Path
+    """File with the key that proves us to the sandbox PSP."""
+    psp_sandbox_webhook_secret_file: Path
+    """File with the secret by which the sandbox PSP signs its webhooks."""
+
+    def migrates(self, url: str) -> bool:
+        """Tells whether a database is brought up to date at start."""
+        return self.migrate or url.startswith("sqlite")
