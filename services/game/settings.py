@@ -1,0 +1,28 @@
+"""The settings of the Game service."""
+
+from datetime import timedelta
+
+from pydantic import Field
+
+from services.kit.settings import ServerSettings
+
+
+class Settings(ServerSettings):
+    """What differs between installations of the Game service."""
+
+    database_url: str
+    """The store: `sqlite+aiosqlite:///…` or `postgresql+asyncpg://…`."""
+    migrate: bool = False
+    """Brings the database up to date at start. On for SQLite in any case."""
+    security_address: str
+    """Where the Security service is, for the keys of access tokens and for API keys."""
+    player_address: str
+    """Where the Player service is."""
+    wallet_address: str
+    """Where the Wallet service is."""
+    wallet_shards: int = Field(1, ge=1, le=1024)
+    """How many shards the Wallet's ledger has, all of which are followed."""
+    session_life: timedelta = Field(timedelta(hours=8), gt=timedelta(0))
+    """How long a game session admits bets."""
+    sessions_cached_max: int = Field(10_000, ge=0)
+    """How many sessions bets find in memory. With more than one replica it must be 0."""
