@@ -1,0 +1,1 @@
+"""The Security service: who is calling, and may they."""

@@ -1,0 +1,156 @@
+"""Puts the service together."""
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from typing import Any
+
+from croupier.event.v1 import feed_service_pb2_grpc
+from croupier.security.v1 import security_service_pb2_grpc
+
+from services.kit import migrations, telemetry
+from services.kit.clock import Clock, SystemClock
+from services.kit.database import Database
+from services.kit.feed import FeedServicer, Outbox
+from services.kit.server import Server
+from services.kit.tokens import token_authenticators
+from services.security import sealing
+from services.security.clients import GameClient
+from services.security.hashing import PasswordHasher
+from services.security.sealing import Sealer
+from services.security.service.api_keys import ApiKeys
+from services.security.service.credentials import Credentials
+from services.security.service.second_factor import SecondFactor
+from services.security.service.sessions import LoginSessions
+from services.security.service.signing_keys import SigningKeys
+from services.security.servicer import SecurityServicer, json_web_key
+from services.security.settings import SecuritySettings
+from services.security.tables import OUTBOX
+from services.security.upkeep import Upkeep
+
+_PACKAGE = "services.security"
+
+
+class OutdatedDatabaseError(Exception):
+    """The database was not migrated to what this code expects."""
+
+
+async def build(
+    settings: SecuritySettings, stack: AsyncExitStack, *, clock: Clock | None = None
+) -> Server:
+    """Opens the store, makes what is made once, and returns the server; nothing listens yet.
+
+    Args:
+        settings: How.
+        stack: What must be closed at the end is put on it.
+        clock: Tells the time; the machine's if not given.
+    """
+    clock = clock or SystemClock()
+    database = await _open_database(settings, stack)
+    sealer = _load_sealer(settings, database)
+    outbox = Outbox(database, OUTBOX, clock=clock)
+    hasher = PasswordHasher(
+        memory_kib=settings.password_hash_memory_kib,
+        passes=settings.password_hash_passes,
+        lanes=settings.password_hash_lanes,
+        threads=settings.password_hash_threads,
+        waiting_max=settings.password_hash_waiting_max,
+    )
+    stack.callback(hasher.close)
+    game = GameClient(
+        settings.game_address, identity=settings.identity, timeout=settings.game_timeout
+    )
+    stack.push_async_callback(game.close)
+
+    keys = SigningKeys(database, clock=clock, sealer=sealer, rotation=settings.rotation)
+    sessions = LoginSessions(
+        database,
+        clock=clock,
+        outbox=outbox,
+        keys=keys,
+        game=game,
+        lifetimes=settings.lifetimes,
+        access_life=settings.access_token_life,
+    )
+    second_factor = SecondFactor(database, clock=clock, sealer=sealer, issuer=settings.totp_issuer)
+    credentials = Credentials(
+        database,
+        clock=clock,
+        outbox=outbox,
+        hasher=hasher,
+        second_factor=second_factor,
+        sessions=sessions,
+    )
+    # Before the first call: tokens need a key, and a wrong key-encryption key must stop the start.
+    await keys.check()
+    await keys.rotate()
+    await _create_first_operator(settings, credentials)
+    _start_upkeep(settings, stack, keys, sessions)
+
+    async def fetch_own_keys() -> Mapping[str, Any]:
+        return {"keys": [json_web_key(key) for key in await keys.published()]}
+
+    server = Server(settings, authenticators=token_authenticators(fetch_own_keys))
+    server.require(database.ping)
+    server.add(
+        security_service_pb2_grpc.add_SecurityServiceServicer_to_server,
+        SecurityServicer(
+            credentials=credentials,
+            sessions=sessions,
+            second_factor=second_factor,
+            keys=keys,
+            api_keys=ApiKeys(database, clock=clock),
+        ),
+    )
+    feed = FeedServicer(outbox)
+    server.add(feed_service_pb2_grpc.add_FeedServiceServicer_to_server, feed)
+    server.on_drain(feed.drain)
+    return server
+
+
+async def _open_database(settings: SecuritySettings, stack: AsyncExitStack) -> Database:
+    database = Database(settings.database_url, schema="security")
+    stack.push_async_callback(database.close)
+    telemetry.instrument(database.engine.sync_engine)
+    if database.is_sqlite or settings.migrate:
+        await migrations.upgrade(settings.database_url, _PACKAGE)
+    elif not await migrations.is_current(database, _PACKAGE):
+        raise OutdatedDatabaseError("migrate the database first, or set CROUPIER_MIGRATE=true")
+    return database
+
+
+def _load_sealer(settings: SecuritySettings, database: Database) -> Sealer:
+    # Only beside an embedded store: elsewhere a missing file is a mistake, and a fresh key on one
+    # of several replicas would seal what the others cannot open.
+    if database.is_sqlite:
+        sealing.create(settings.key_encryption_key_file)
+    return sealing.load(settings.key_encryption_key_file)
+
+
+async def _create_first_operator(settings: SecuritySettings, credentials: Credentials) -> None:
+    file = settings.first_operator_password_file
+    if settings.first_operator_email and file is not None:
+        password = (await asyncio.to_thread(file.read_text, encoding="utf-8")).rstrip("\r\n")
+        await credentials.create_first_operator(
+            email=settings.first_operator_email, password=password
+        )
+
+
+def _start_upkeep(
+    settings: SecuritySettings, stack: AsyncExitStack, keys: SigningKeys, sessions: LoginSessions
+) -> None:
+    upkeep = Upkeep(
+        {
+            "rotate signing keys": keys.rotate,
+            "end expired login sessions": sessions.end_expired,
+            "end open game sessions": sessions.end_open_games,
+        },
+        every=settings.upkeep_every,
+    )
+    task = asyncio.create_task(upkeep.run(), name="upkeep")
+
+    async def stop() -> None:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    stack.push_async_callback(stop)

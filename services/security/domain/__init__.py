@@ -1,0 +1,1 @@
+"""The rules and values of identity: no store, no network, no clock."""

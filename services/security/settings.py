@@ -1,0 +1,87 @@
+"""How Security is set up; the only reader of the environment."""
+
+from datetime import timedelta
+from pathlib import Path
+
+from pydantic import Field
+
+from services.kit.settings import ServerSettings
+from services.security.domain.credentials import SubjectKind
+from services.security.domain.sessions import Lifetimes
+from services.security.domain.signing_keys import RotationRules
+
+_MINUTE = timedelta(minutes=1)
+
+
+class SecuritySettings(ServerSettings):
+    """Each is an environment variable with the prefix `CROUPIER_`; times are ISO 8601 durations."""
+
+    database_url: str = "sqlite+aiosqlite:///var/security.db"
+    """Where credentials, sessions and keys are stored."""
+    migrate: bool = False
+    """Whether to bring the database up to date at start; on SQLite that happens anyway."""
+    key_encryption_key_file: Path = Path("var/security.kek")
+    """The keys that seal secrets in the database: 32 bytes each in base64url, one a line, newest
+    first. With SQLite it is made if it is missing; with PostgreSQL it must exist."""
+    game_address: str
+    """Where Game listens."""
+    game_timeout: timedelta = timedelta(seconds=2)
+    """How long Game may take to end game sessions."""
+
+    access_token_life: timedelta = Field(timedelta(minutes=10), ge=_MINUTE, le=60 * _MINUTE)
+    """How long an access token is valid. It cannot be revoked, so this is kept short."""
+    player_session_idle: timedelta = Field(timedelta(minutes=30), ge=_MINUTE)
+    """After how long without a refresh a player must log in again (GLI-19 2.5.4)."""
+    player_session_life: timedelta = Field(timedelta(hours=12), ge=_MINUTE)
+    """After how long a player must log in again in any case."""
+    operator_session_idle: timedelta = Field(timedelta(minutes=30), ge=_MINUTE)
+    """After how long without a refresh an operator must log in again."""
+    operator_session_life: timedelta = Field(timedelta(hours=12), ge=_MINUTE)
+    """After how long an operator must log in again in any case."""
+
+    signing_key_life: timedelta = Field(timedelta(days=30), ge=timedelta(hours=1))
+    """For how long a key signs access tokens."""
+    signing_key_lead: timedelta = Field(timedelta(minutes=10), ge=5 * _MINUTE)
+    """How long a key is published before it signs. Verifiers keep the key set for five minutes;
+    twice that leaves room for a fetch that failed."""
+
+    password_hash_memory_kib: int = Field(47_104, ge=8)
+    """Argon2id memory. This and the next two are OWASP's first choice of equal strength."""
+    password_hash_passes: int = Field(1, ge=1)
+    """Argon2id passes over the memory."""
+    password_hash_lanes: int = Field(1, ge=1)
+    """Argon2id lanes."""
+    password_hash_threads: int = Field(2, ge=1)
+    """How many passwords are hashed at once; each takes the memory above."""
+    password_hash_waiting_max: int = Field(64, ge=0)
+    """How many passwords may wait to be hashed; a further login is refused as overload."""
+
+    totp_issuer: str = "Croupier"
+    """What authenticators show beside the address."""
+    first_operator_email: str = ""
+    """If there is no operator at all, one with this address and the role `admin` is created."""
+    first_operator_password_file: Path | None = None
+    """Where the first operator's password stands."""
+    upkeep_every: timedelta = Field(timedelta(seconds=15), gt=timedelta())
+    """The pause between two looks for keys to rotate and sessions that expired."""
+
+    @property
+    def lifetimes(self) -> dict[SubjectKind, Lifetimes]:
+        """How long login sessions live."""
+        return {
+            SubjectKind.PLAYER: Lifetimes(
+                idle=self.player_session_idle, life=self.player_session_life
+            ),
+            SubjectKind.OPERATOR: Lifetimes(
+                idle=self.operator_session_idle, life=self.operator_session_life
+            ),
+        }
+
+    @property
+    def rotation(self) -> RotationRules:
+        """How signing keys follow each other."""
+        return RotationRules(
+            life=self.signing_key_life,
+            lead=self.signing_key_lead,
+            access_life=self.access_token_life,
+        )
