@@ -14,6 +14,7 @@ from services.wallet.domain.spending import (
     split_stake,
 )
 from services.wallet.domain.values import (
+    BonusId,
     BonusState,
     HouseKind,
     Kind,
@@ -47,18 +48,12 @@ def plan_bet(book: Book, draft: Draft, operation: Bet) -> None:
     round_ = _find_round(book, draft, operation)
     if round_ is not None and round_.state is RoundState.CLOSED:
         raise Refused(Outcome.ROUND_CLOSED)
-
     bonus = book.active_bonus(operation.player_id, operation.currency_code)
-    order = draft.policy.spend_order
-    if bonus is not None and bonus.spend_order is not None:
-        order = bonus.spend_order
-    parts = split_stake(wallet, amount, order=order, split=draft.policy.split_stake)
+    parts = _divide_stake(draft, wallet, amount, bonus)
     counted = {LimitKind.WAGER: amount, LimitKind.LOSS: parts.cash}
-    if operation.player_id in book.limits:
-        limits.check(book, operation.player_id, operation.currency_code, counted)
-    if bonus is not None and bonus.max_bet is not None and parts.bonus and amount > bonus.max_bet:
-        draft.bonus_id = bonus.bonus_id
-        raise Refused(Outcome.BONUS_MAX_BET, max_bet=bonus.max_bet)
+    limits.check(book, operation.player_id, operation.currency_code, counted)
+    if bonus is not None:
+        _check_bonus_maximum(draft, bonus, parts)
     if amount and not covers(wallet, parts):
         raise Refused(Outcome.INSUFFICIENT_FUNDS)
 
@@ -72,7 +67,7 @@ def plan_bet(book: Book, draft: Draft, operation: Bet) -> None:
         ),
     )
     draft.bonus_amount = parts.bonus
-    if amount and operation.player_id in book.limits:
+    if amount:
         limits.count(book, operation.player_id, operation.currency_code, counted)
     if bonus is not None:
         _wager(book, draft, bonus, amount * operation.wager_weight // _WEIGHT_WHOLE)
@@ -88,22 +83,7 @@ def plan_win(book: Book, draft: Draft, operation: Win) -> None:
     """Pays a win to the buckets that the stakes came from."""
     wallet = _begin(book, draft, operation)
     draft.amount = amount = operation.amount
-    stakes, bonus_id = Split(0, 0), None
-    if operation.reference:
-        original = _find_original(book, draft, operation, kinds=(Kind.BET,))
-        if original is None:
-            raise Refused(Outcome.REFERENCE_NOT_FOUND, reference=operation.reference)
-        if original.kind is Kind.TOMBSTONE:
-            raise Refused(Outcome.REFERENCE_REVERSED)
-        if not original.outcome.posted:
-            raise Refused(Outcome.REFERENCE_REFUSED)
-        taken_back = _taken_back(book, original)
-        stakes = _left_of(original, taken_back)
-        if taken_back and stakes.total == 0:
-            raise Refused(Outcome.REFERENCE_REVERSED)
-        bonus_id = original.bonus_id
-    elif draft.policy.win_without_reference is Stance.REFUSE:
-        raise Refused(Outcome.REFERENCE_NOT_FOUND)
+    stakes, bonus_id = _referenced_stake(book, draft, operation)
     round_ = _find_round(book, draft, operation)
     if round_ is not None:
         if round_.state is RoundState.CLOSED:
@@ -120,9 +100,8 @@ def plan_win(book: Book, draft: Draft, operation: Win) -> None:
     book.post(draft, [Leg(game, debit=amount), *legs])
     draft.bonus_amount = parts.bonus
     draft.bonus_id = bonus_id if parts.bonus else None
-    if parts.cash and operation.player_id in book.limits:
-        won = {LimitKind.LOSS: parts.cash}
-        limits.take_back(book, operation.player_id, operation.currency_code, won, since=book.now)
+    won = {LimitKind.LOSS: parts.cash}
+    limits.take_back(book, operation.player_id, operation.currency_code, won, since=book.now)
     if operation.round_key:
         round_ = _enter_round(book, draft, operation, round_)
         round_.won_cash += parts.cash
@@ -160,6 +139,40 @@ def plan_close_round(book: Book, draft: Draft, operation: CloseRound) -> None:
         draft.round_state = RoundState.CLOSED
         return
     _enter_round(book, draft, operation, round_)
+
+
+def _divide_stake(draft: Draft, wallet: Wallet, amount: int, bonus: Bonus | None) -> Split:
+    order = draft.policy.spend_order
+    if bonus is not None and bonus.spend_order is not None:
+        order = bonus.spend_order
+    return split_stake(wallet, amount, order=order, split=draft.policy.split_stake)
+
+
+def _check_bonus_maximum(draft: Draft, bonus: Bonus, parts: Split) -> None:
+    # A bonus never restricts cash: its maximum is for stakes that use its money.
+    if bonus.max_bet is not None and parts.bonus and parts.total > bonus.max_bet:
+        draft.bonus_id = bonus.bonus_id
+        raise Refused(Outcome.BONUS_MAX_BET, max_bet=bonus.max_bet)
+
+
+def _referenced_stake(book: Book, draft: Draft, operation: Win) -> tuple[Split, BonusId | None]:
+    """Finds what is left of the bet that a win refers to."""
+    if not operation.reference:
+        if draft.policy.win_without_reference is Stance.REFUSE:
+            raise Refused(Outcome.REFERENCE_NOT_FOUND)
+        return Split(0, 0), None
+    original = _find_original(book, draft, operation, kinds=(Kind.BET,))
+    if original is None:
+        raise Refused(Outcome.REFERENCE_NOT_FOUND, reference=operation.reference)
+    if original.kind is Kind.TOMBSTONE:
+        raise Refused(Outcome.REFERENCE_REVERSED)
+    if not original.outcome.posted:
+        raise Refused(Outcome.REFERENCE_REFUSED)
+    taken_back = _taken_back(book, original)
+    stake = _left_of(original, taken_back)
+    if taken_back and stake.total == 0:
+        raise Refused(Outcome.REFERENCE_REVERSED)
+    return stake, original.bonus_id
 
 
 def _reverse(
@@ -210,10 +223,8 @@ def _return_stake(
     game = book.house(HouseKind.GAME, original.source, currency_code)
     legs = legs_for(book, wallet, parts, original.bonus_id, credit=True)
     book.post(draft, [Leg(game, debit=draft.amount), *legs])
-    player_id = original.player_id
-    if player_id in book.limits:
-        counted = {LimitKind.WAGER: draft.amount, LimitKind.LOSS: parts.cash}
-        limits.take_back(book, player_id, currency_code, counted, since=original.create_time)
+    counted = {LimitKind.WAGER: draft.amount, LimitKind.LOSS: parts.cash}
+    limits.take_back(book, original.player_id, currency_code, counted, since=original.create_time)
     bonus = book.bonuses.get(original.bonus_id) if original.bonus_id is not None else None
     if bonus is not None and bonus.state is BonusState.ACTIVE and original.wager_delta:
         # What is left of the progress goes in the proportion of what is left of the stake, so
@@ -254,14 +265,10 @@ def _take_win_back(
     book.post(draft, legs)
     if wallet.cash.available < wallet.cash.floor:
         wallet.cash.floor = floor
-    if parts.cash and original.player_id in book.limits:
-        limits.take_back(
-            book,
-            original.player_id,
-            currency_code,
-            {LimitKind.LOSS: -parts.cash},
-            since=original.create_time,
-        )
+    lost_again = {LimitKind.LOSS: -parts.cash}
+    limits.take_back(
+        book, original.player_id, currency_code, lost_again, since=original.create_time
+    )
 
 
 def _begin(book: Book, draft: Draft, operation: GameOperation) -> Wallet:

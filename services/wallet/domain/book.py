@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from services.wallet.domain.operations import Operation
 from services.wallet.domain.policy import Policies, Policy
-from services.wallet.domain.result import Flag, write_detail
+from services.wallet.domain.result import write_detail
 from services.wallet.domain.rows import (
     NOT_STORED,
     Account,
@@ -93,7 +93,7 @@ class Draft:
     currency_code: str | None = None
     amount: int = 0
     bonus_amount: int = 0
-    flags: Flag = Flag.NONE
+    flags: int = 0
     original: Posting | None = None
     original_seq: int | None = None
     reversal_no: int | None = None
@@ -114,7 +114,7 @@ class Loaded:
     """The rows that a batch touches, as the database has them.
 
     Attributes:
-        houses: All house accounts of the shard. They are copied before they change.
+        houses: All house accounts of the shard, most of which a batch does not touch.
     """
 
     players: dict[PlayerId, Player] = field(default_factory=dict)
@@ -178,11 +178,9 @@ class Book:
         name = (kind, source, currency_code)
         account = self.houses.get(name)
         if account is None:
-            stored = self._stored_houses.get(name)
-            account = (
-                copy.copy(stored)
-                if stored is not None
-                else Account(
+            account = self._stored_houses.get(name)
+            if account is None:
+                account = Account(
                     version=0,
                     stored_version=NOT_STORED,
                     account_id=account_id_of(shard=self.shard, seq=self.next_seq, code=kind),
@@ -193,7 +191,6 @@ class Book:
                     currency_code=currency_code,
                     bucket=0,
                 )
-            )
             self.add(self.houses, name, account)
         return account
 
@@ -312,7 +309,7 @@ class Book:
             draft.amount,
             draft.bonus_amount,
             draft.outcome,
-            int(draft.flags),
+            draft.flags,
             group_no,
             draft.original_seq,
             draft.reversal_no,

@@ -10,21 +10,17 @@ from services.wallet.domain import operations
 from services.wallet.domain.operations import Operation
 
 _VERSION = b"\x01"
-_LENGTH = struct.Struct(">I")
+_LENGTH = struct.Struct(">I").pack
 _ABSENT = b"\xff\xff\xff\xff"
 
 
 def _encode(value: Any) -> bytes:
     if value is None:
         return _ABSENT
-    if isinstance(value, str):
-        body = value.encode()
-    elif isinstance(value, bytes):
-        body = value
-    else:
-        # Booleans and enums are integers; `%d` writes them all alike.
-        body = b"%d" % value
-    return _LENGTH.pack(len(body)) + body
+    # Booleans and enums are integers; `%d` writes them all alike.
+    kind = type(value)
+    body = value.encode() if kind is str else value if kind is bytes else b"%d" % value
+    return _LENGTH(len(body)) + body
 
 
 _CONTENT: dict[type[Operation], Callable[[Operation], tuple[Any, ...]]] = {

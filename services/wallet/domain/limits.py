@@ -53,6 +53,8 @@ def check(
     book: Book, player_id: PlayerId, currency_code: str, amounts: dict[LimitKind, int]
 ) -> None:
     """Refuses amounts that would pass a limit. Of several limits it names the tightest."""
+    if player_id not in book.limits:
+        return
     tightest: LimitCounter | None = None
     room_left = 0
     for kind, amount in amounts.items():
@@ -84,6 +86,8 @@ def count(
     book: Book, player_id: PlayerId, currency_code: str, amounts: dict[LimitKind, int]
 ) -> None:
     """Adds amounts to the counters, opening a window where none is open."""
+    if player_id not in book.limits:
+        return
     for kind, amount in amounts.items():
         for counter in _counters(book, player_id, currency_code, kind):
             book.touch(counter)
@@ -112,6 +116,8 @@ def take_back(
         amounts: What to take off; negative adds.
         since: When the amounts were counted.
     """
+    if player_id not in book.limits:
+        return
     for kind, amount in amounts.items():
         for counter in _counters(book, player_id, currency_code, kind):
             if counter.window_start <= since and book.now < counter.window_end:

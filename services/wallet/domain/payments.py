@@ -35,9 +35,7 @@ def plan_deposit(book: Book, draft: Draft, operation: Deposit) -> None:
     counted = {LimitKind.DEPOSIT: operation.amount}
     place = wallet.cash
     try:
-        if wallet.player.restricted(Restriction.NO_DEPOSIT):
-            raise Refused(Outcome.PLAYER_RESTRICTED)
-        limits.check(book, operation.player_id, operation.currency_code, counted)
+        _check_deposit(book, wallet, operation, counted)
     except Refused:
         if not lock:
             raise
@@ -52,10 +50,8 @@ def plan_deposit(book: Book, draft: Draft, operation: Deposit) -> None:
 def plan_hold_deposit(book: Book, draft: Draft, operation: HoldDeposit) -> None:
     """Announces money. It counts as deposited from now on, so that no second try slips through."""
     wallet = _begin(book, draft, operation)
-    if wallet.player.restricted(Restriction.NO_DEPOSIT):
-        raise Refused(Outcome.PLAYER_RESTRICTED)
     counted = {LimitKind.DEPOSIT: operation.amount}
-    limits.check(book, operation.player_id, operation.currency_code, counted)
+    _check_deposit(book, wallet, operation, counted)
     psp = book.house(HouseKind.PSP, operation.key.source, operation.currency_code)
     book.post(
         draft,
@@ -146,6 +142,14 @@ def _begin(book: Book, draft: Draft, operation: Deposit | HoldDeposit | Withdraw
         operation.player_id, operation.currency_code, operation.key.tenant
     )
     return wallet
+
+
+def _check_deposit(
+    book: Book, wallet: Wallet, operation: Deposit | HoldDeposit, counted: dict[LimitKind, int]
+) -> None:
+    if wallet.player.restricted(Restriction.NO_DEPOSIT):
+        raise Refused(Outcome.PLAYER_RESTRICTED)
+    limits.check(book, operation.player_id, operation.currency_code, counted)
 
 
 def _make_hold(

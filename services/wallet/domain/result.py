@@ -5,8 +5,7 @@ No row that can change takes part, so a replay years later is the same answer.
 
 import json
 from dataclasses import dataclass
-from enum import IntFlag
-from typing import Any
+from typing import Any, Final
 
 from services.wallet.domain.rows import Posting
 from services.wallet.domain.values import (
@@ -27,13 +26,12 @@ from services.wallet.domain.values import (
 )
 
 
-class Flag(IntFlag):
-    """The yes-or-no content of an operation, as stored."""
+class Flag:
+    """The yes-or-no content of an operation, as stored: bits of a plain number."""
 
-    NONE = 0
-    CLOSE_ROUND = 1
-    LOCK_IF_REFUSED = 2
-    CHARGEBACK = 4
+    CLOSE_ROUND: Final = 1
+    LOCK_IF_REFUSED: Final = 2
+    CHARGEBACK: Final = 4
 
 
 @dataclass(frozen=True, slots=True)

@@ -127,6 +127,8 @@ class Player(Row):
 
     def restricted(self, by: Restriction) -> bool:
         """Tells whether either party forbids it."""
+        if not self.restrictions:
+            return False
         return bool((self.restrictions | self.restrictions >> _SCOPE_BITS) & by)
 
     def restrict(self, scope: Scope, bits: Restriction) -> None:

@@ -45,7 +45,7 @@ _SHUTTING_DOWN = (
     asyncpg.IdleInTransactionSessionTimeoutError,
 )
 
-_DIALECT = asyncpg_dialect.dialect()
+_DIALECT: Any = asyncpg_dialect.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy's own gap
 
 R = TypeVar("R")
 

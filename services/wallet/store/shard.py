@@ -1,5 +1,6 @@
 """What the writer of a shard reads and writes, over its own session."""
 
+import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
@@ -22,6 +23,7 @@ from services.wallet.domain.rows import (
 )
 from services.wallet.domain.values import BonusId, BonusState, Bucket, HouseKind, Micros, PlayerId
 from services.wallet.store import decode, statements
+from services.wallet.store.cache import ShardCache
 from services.wallet.store.session import DeposedError, Recorder, Session
 from services.wallet.store.session import Row as StoredRow
 from services.wallet.store.statements import SetStatement
@@ -69,6 +71,7 @@ class ShardStore:
 
     def __init__(self, session: Session, *, shard: int) -> None:
         self._session = session
+        self._cache = ShardCache()
         self.shard = shard
 
     # Reigning.
@@ -80,6 +83,7 @@ class ShardStore:
             LeaseTakenError: Another process writes this shard.
             ConnectionLostError: The database does not answer.
         """
+        self._cache.forget()
         await self._session.open(shard=self.shard)
         state = await self.lock()
         epoch = state.epoch + 1
@@ -89,15 +93,7 @@ class ShardStore:
         if changed != 1:
             raise DeposedError
         await self._session.commit()
-        return ShardState(
-            shard=state.shard,
-            epoch=epoch,
-            incarnation=state.incarnation,
-            last_seq=state.last_seq,
-            last_batch=state.last_batch,
-            head_hash=state.head_hash,
-            last_time=state.last_time,
-        )
+        return dataclasses.replace(state, epoch=epoch)
 
     async def reopen(self) -> ShardState:
         """Connects again after a lost connection, and tells where the shard stands.
@@ -105,6 +101,7 @@ class ShardStore:
         It waits for the shard's row, which the lost transaction held: getting it proves that the
         transaction has ended. The epoch stays, so that a rival who took over meanwhile shows.
         """
+        self._cache.forget()
         await self._session.open(shard=self.shard)
         state = await self.lock()
         await self._session.rollback()
@@ -151,27 +148,30 @@ class ShardStore:
         await self._session.commit()
 
     async def rollback(self) -> None:
-        """Drops the batch."""
+        """Drops the batch, and with it all that was remembered."""
+        self._cache.forget()
         await self._session.rollback()
 
-    # Reading.
+    async def end_reading(self) -> None:
+        """Ends the transaction of a batch that changed nothing."""
+        await self._session.rollback()
 
-    async def load_houses(self) -> dict[HouseName, Account]:
-        """Reads all house accounts of the shard: few, and the hottest rows there are."""
-        rows = await self._session.select(statements.HOUSE_ACCOUNTS, [(self.shard,)])
-        accounts = map(decode.account_of, rows)
-        return {
-            (HouseKind(each.house_kind), each.source, each.currency_code): each for each in accounts
-        }
+    def remember(self, book: Book) -> None:
+        """Keeps the rows of a batch that is durable, so that the next one need not read them."""
+        self._cache.remember(book)
+
+    # Reading.
 
     async def load_policies(self) -> Policies:
         """Reads every version of every policy."""
         rows = await self._session.select(statements.POLICIES, [(0,)])
         return Policies([decode.policy_of(row) for row in rows])
 
-    async def load(self, needs: Needs, houses: dict[HouseName, Account]) -> Loaded:
+    async def load(self, needs: Needs) -> Loaded:
         """Reads all rows that a batch touches, in a handful of statements."""
-        loaded = Loaded(houses=houses)
+        if self._cache.houses is None:
+            self._cache.houses = await self._load_houses()
+        loaded = Loaded(houses=self._cache.houses)
         await self._load_postings(needs, loaded)
         await self._load_players(needs, loaded)
         rounds = await self._load_rounds(needs, loaded)
@@ -180,6 +180,14 @@ class ShardStore:
             rows = await self._session.select(statements.HOLDS_BY_ID, _singles(needs.holds))
             loaded.holds.update((each.hold_id, each) for each in map(decode.hold_of, rows))
         return loaded
+
+    async def _load_houses(self) -> dict[HouseName, Account]:
+        """Reads all house accounts of the shard: few, and the hottest rows there are."""
+        rows = await self._session.select(statements.HOUSE_ACCOUNTS, [(self.shard,)])
+        accounts = map(decode.account_of, rows)
+        return {
+            (HouseKind(each.house_kind), each.source, each.currency_code): each for each in accounts
+        }
 
     async def _load_postings(self, needs: Needs, loaded: Loaded) -> None:
         keys = sorted(needs.keys)
@@ -202,17 +210,20 @@ class ShardStore:
                 loaded.reversals.setdefault(reversal.original_seq, []).append(reversal)
 
     async def _load_players(self, needs: Needs, loaded: Loaded) -> None:
-        rows = await self._session.select(statements.PLAYERS, _singles(needs.players))
+        missing = self._cache.fill(needs.players, loaded)
+        rows = await self._session.select(statements.PLAYERS, _singles(missing))
         # What few players have is asked for only where there is some.
         having: list[list[tuple[PlayerId]]] = [[], [], []]
+        read: list[tuple[PlayerId]] = []
         for row in rows:
             player = decode.player_of(row)
             loaded.players[player.player_id] = player
+            read.append((player.player_id,))
             for has, players in zip(row[5:], having, strict=True):
                 if has:
                     players.append((player.player_id,))
         with_holds, with_bonuses, with_limits = having
-        await self._load_wallets(loaded)
+        await self._load_wallets(loaded, read)
         for row in await self._session.select(statements.HOLDS_OF_PLAYERS, with_holds):
             hold = decode.hold_of(row)
             loaded.holds[hold.hold_id] = hold
@@ -222,11 +233,12 @@ class ShardStore:
         for row in await self._session.select(statements.LIMITS_OF_PLAYERS, with_limits):
             limit = decode.limit_of(row)
             loaded.limits.setdefault(limit.player_id, []).append(limit)
-        for limits in loaded.limits.values():
-            limits.sort(key=lambda each: (each.scope, each.kind, each.currency_code, each.period))
+        for (player_id,) in with_limits:
+            loaded.limits[player_id].sort(
+                key=lambda each: (each.scope, each.kind, each.currency_code, each.period)
+            )
 
-    async def _load_wallets(self, loaded: Loaded) -> None:
-        players = _singles(loaded.players)
+    async def _load_wallets(self, loaded: Loaded, players: list[tuple[PlayerId]]) -> None:
         accounts: dict[tuple[PlayerId, str], dict[int, Account]] = {}
         for row in await self._session.select(statements.ACCOUNTS_OF_PLAYERS, players):
             account = decode.account_of(row)

@@ -11,13 +11,12 @@ from typing import Any
 
 from services.kit.clock import Clock, to_micros
 from services.kit.errors import DeadlineExceededError, InternalError, UnavailableError
-from services.wallet.domain.book import Book, HouseName, KeyName
+from services.wallet.domain.book import Book, KeyName
 from services.wallet.domain.chain import Batch, seal
 from services.wallet.domain.checks import InvariantViolationError, check_batch
 from services.wallet.domain.planner import Planner, Unit, needs_of
 from services.wallet.domain.policy import Policies
 from services.wallet.domain.result import Answer, Reused
-from services.wallet.domain.rows import Account
 from services.wallet.domain.values import Micros
 from services.wallet.store import (
     Balance,
@@ -94,7 +93,6 @@ class Writer:
         self._on_batch = on_batch
         self._queue = Queue(options)
         self._quarantine: dict[KeyName, float] = {}
-        self._houses: dict[HouseName, Account] = {}
         self._task: asyncio.Task[None] | None = None
         self._state = WriterState.NEW
         self._head = ShardState(shard, 0, "", 0, 0, b"", Micros(0))
@@ -118,7 +116,7 @@ class Writer:
             LeaseTakenError: Another process kept it for all of `lease_wait`.
         """
         self._head = await self._begin_reign()
-        await self._load_caches()
+        self.policies = await self._store.load_policies()
         self._notifier.publish(self._head.last_seq, ())
         self._state = WriterState.SERVING
         self._task = asyncio.create_task(self._serve(), name=f"ledger-writer-{self._store.shard}")
@@ -245,7 +243,7 @@ class Writer:
         recorder = Recorder([]) if traces else None
         self._store.record(recorder)
         await self._store.begin_batch(epoch=head.epoch, batch_no=head.last_batch + 1)
-        loaded = await self._store.load(needs_of(each.unit for each in batch), self._houses)
+        loaded = await self._store.load(needs_of(each.unit for each in batch))
         book = Book(
             loaded,
             self.policies,
@@ -260,7 +258,7 @@ class Writer:
             await self._write(book)
         else:
             # Replays and questions only: nothing is new, so nothing needs to be made durable.
-            await self._store.rollback()
+            await self._store.end_reading()
         for waiting, answer in zip(batch, answers, strict=False):
             if not waiting.answer.done():
                 waiting.answer.set_result(answer)
@@ -308,9 +306,7 @@ class Writer:
             head_hash=batch.hash,
             last_time=batch.create_time,
         )
-        for account in book.houses.values():
-            account.stored_version = account.version
-        self._houses.update(book.houses)
+        self._store.remember(book)
         self._notifier.publish(batch.last_seq, _changed_balances(book))
 
     # Trouble.
@@ -339,7 +335,6 @@ class Writer:
             try:
                 state = await self._store.reopen()
                 self._head = self._agree(state, doubt)
-                await self._load_caches()
             except ConnectionLostError:
                 pass
             except LeaseTakenError:
@@ -415,11 +410,6 @@ class Writer:
                 if time.monotonic() - began > self._options.lease_wait.total_seconds():
                     raise
             await asyncio.sleep(_LEASE_PAUSE_S)
-
-    async def _load_caches(self) -> None:
-        """Reads what only this writer changes. It is good for as long as the reign lasts."""
-        self.policies = await self._store.load_policies()
-        self._houses = await self._store.load_houses()
 
     def _traces_of(self, batch: list[Waiting]) -> tuple[Any, ...]:
         if self._on_batch is None:
