@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TypeVar
@@ -63,7 +64,10 @@ class Templates:
     def _template(self, service_package: str, engine_name: str) -> str:
         wanted = (service_package, engine_name)
         if wanted not in self._made:
-            self._made[wanted] = asyncio.run(self._make(service_package, engine_name))
+            # In a thread of its own: the test that asks may be running in a loop already.
+            with ThreadPoolExecutor(max_workers=1) as pool:
+                made = pool.submit(asyncio.run, self._make(service_package, engine_name))
+                self._made[wanted] = made.result()
         return self._made[wanted]
 
     async def _make(self, service_package: str, engine_name: str) -> str:

@@ -29,7 +29,7 @@ class ServerSettings(BaseSettings):
     tls_authority: Path
     """The mesh's authority, PEM."""
     traces_endpoint: str = Field(
-        "",
+        default="",
         validation_alias=AliasChoices(
             "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"
         ),

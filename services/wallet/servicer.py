@@ -8,6 +8,8 @@ from opentelemetry.trace import Span
 
 from services.kit import telemetry
 from services.kit.call import caller
+from services.kit.errors import CurrencyUnknownError
+from services.kit.money import CURRENCIES
 from services.wallet.domain import (
     Answer,
     Bet,
@@ -65,7 +67,7 @@ class WalletServicer(wallet_service_pb2_grpc.WalletServiceServicer):
                     TENANT, PLAYER_SERVICE, f"open:{request.player_id}:{request.currency_code}"
                 ),
                 player_id=_player(request.player_id),
-                currency_code=request.currency_code,
+                currency_code=_known(request.currency_code),
                 **_trace(),
             ),
         )
@@ -99,7 +101,7 @@ class WalletServicer(wallet_service_pb2_grpc.WalletServiceServicer):
             Deposit(
                 key=Key(TENANT, BACK_OFFICE, request.request_id),
                 player_id=_player(request.player_id),
-                currency_code=request.amount.currency_code,
+                currency_code=_known(request.amount.currency_code),
                 amount=request.amount.minor_units,
                 authorization_number=request.authorization_number,
                 **_trace(),
@@ -116,7 +118,7 @@ class WalletServicer(wallet_service_pb2_grpc.WalletServiceServicer):
             Bet(
                 key=Key(TENANT, request.source, request.transaction_id),
                 player_id=_player(request.player_id),
-                currency_code=request.amount.currency_code,
+                currency_code=_known(request.amount.currency_code),
                 amount=request.amount.minor_units,
                 round_key=request.round_id,
                 game_id=request.game_id,
@@ -136,7 +138,7 @@ class WalletServicer(wallet_service_pb2_grpc.WalletServiceServicer):
             Win(
                 key=Key(TENANT, request.source, request.transaction_id),
                 player_id=_player(request.player_id),
-                currency_code=request.amount.currency_code,
+                currency_code=_known(request.amount.currency_code),
                 amount=request.amount.minor_units,
                 round_key=request.round_id,
                 reference=request.reference_transaction_id,
@@ -156,7 +158,7 @@ class WalletServicer(wallet_service_pb2_grpc.WalletServiceServicer):
             Rollback(
                 key=Key(TENANT, request.source, request.transaction_id),
                 player_id=_player(request.player_id),
-                currency_code=request.currency_code,
+                currency_code=_known(request.currency_code),
                 reference=request.original_transaction_id,
                 round_key=request.round_id,
                 game_id=request.game_id,
@@ -175,7 +177,7 @@ class WalletServicer(wallet_service_pb2_grpc.WalletServiceServicer):
             CloseRound(
                 key=Key(TENANT, request.source, request.transaction_id),
                 player_id=_player(request.player_id),
-                currency_code=request.currency_code,
+                currency_code=_known(request.currency_code),
                 round_key=request.round_id,
                 game_id=request.game_id,
                 **_trace(),
@@ -241,6 +243,9 @@ class WalletServicer(wallet_service_pb2_grpc.WalletServiceServicer):
         )
 
     async def _submit(self, context: Any, operation: Operation) -> wallet_pb2.Result:
+        span = operation.trace
+        if span is not None:
+            span.set_attribute("croupier.transaction_id", operation.key.id)
         answer: Answer = await self._service.submit(operation)
         if answer.replayed:
             context.set_trailing_metadata(_REPLAYED)
@@ -264,6 +269,12 @@ def _trace() -> _Trace:
         "trace_id": trace_id.to_bytes(16, "big") if trace_id else None,
         "trace": span if span.is_recording() else None,
     }
+
+
+def _known(currency_code: str) -> str:
+    if currency_code not in CURRENCIES:
+        raise CurrencyUnknownError(currency_code)
+    return currency_code
 
 
 def _player(player_id: str) -> PlayerId:

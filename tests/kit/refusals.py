@@ -1,0 +1,45 @@
+"""How a test looks at an error: code, reason and metadata, as clients see them."""
+
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+import pytest
+from google.rpc import status_pb2
+
+from services.kit.errors import DETAILS_KEY, DOMAIN, error_info_of
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An error that a call ended with."""
+
+    code: grpc.StatusCode
+    reason: str
+    metadata: dict[str, str]
+    status: status_pb2.Status
+
+    def detail(self, kind: Any) -> Any:
+        """Returns the detail of a type; fails if there is none."""
+        message = kind()
+        assert any(packed.Unpack(message) for packed in self.status.details), self.status
+        return message
+
+
+async def refusal(call: Awaitable[Any]) -> Refusal:
+    """Awaits a call that must be refused."""
+    with pytest.raises(grpc.aio.AioRpcError) as raised:
+        await call
+    trailing: Any = raised.value.trailing_metadata()
+    details = dict(tuple(trailing)).get(DETAILS_KEY)
+    assert isinstance(details, bytes), raised.value
+    info = error_info_of(details)
+    assert info is not None
+    assert info.domain == DOMAIN
+    return Refusal(
+        code=raised.value.code(),
+        reason=info.reason,
+        metadata=dict(info.metadata),
+        status=status_pb2.Status.FromString(details),
+    )

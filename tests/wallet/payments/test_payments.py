@@ -1,0 +1,318 @@
+import hashlib
+import hmac
+import json
+import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import grpc
+import pytest
+from croupier.type.v1 import money_pb2
+from croupier.wallet.v1 import payment_pb2, payment_service_pb2, wallet_pb2, wallet_service_pb2
+from google.api import httpbody_pb2
+
+from scripts.mesh.pki import DevelopmentAuthority
+from services.kit.ids import new_id
+from tests.conftest import Connect
+from tests.kit.refusals import refusal
+from tests.kit.tokens import TokenIssuer
+from tests.wallet.running import WEBHOOK_SECRET, RunningWallet, running_wallet
+
+State = payment_pb2.Payment
+
+
+class Cashier:
+    """A player who pays in, and the PSP's side of it."""
+
+    def __init__(self, wallet: RunningWallet, tokens: TokenIssuer, player_id: str) -> None:
+        self.wallet = wallet
+        self.player_id = player_id
+        self.metadata = tokens.player(player_id)
+
+    async def create(self, minor_units: int = 5_000, request_id: str = "") -> payment_pb2.Payment:
+        answer = await self.wallet.payments.CreateDeposit(
+            self.request(minor_units, request_id), metadata=self.metadata
+        )
+        return answer.payment  # type: ignore[no-any-return]
+
+    def request(self, minor_units: int, request_id: str = "", **fields: Any) -> Any:
+        return payment_service_pb2.CreateDepositRequest(
+            **{
+                "request_id": request_id or new_id(),
+                "amount": money_pb2.Money(currency_code="EUR", minor_units=minor_units),
+                **fields,
+            }
+        )
+
+    async def get(self, payment_id: str) -> payment_pb2.Payment:
+        answer = await self.wallet.payments.GetPayment(
+            payment_service_pb2.GetPaymentRequest(payment_id=payment_id), metadata=self.metadata
+        )
+        return answer.payment  # type: ignore[no-any-return]
+
+    async def pay(self, payment: payment_pb2.Payment, card: str = "4242424242424242") -> None:
+        paid = await self.wallet.browser.post(
+            f"{payment.checkout_url}:pay", json={"card_number": card}
+        )
+        assert paid.status_code == 200, paid.text
+
+    def event(self, payment: payment_pb2.Payment, kind: str, **changes: Any) -> bytes:
+        succeeded = kind == "payment.succeeded"
+        told = {
+            "checkout_id": payment.checkout_url.rpartition("/")[2],
+            "reference": payment.payment_id,
+            "amount_minor_units": payment.amount.minor_units,
+            "currency": "EUR",
+            "authorization_number": "A1B2" if succeeded else "",
+            "failure": "" if succeeded else "card_declined",
+            **changes,
+        }
+        return json.dumps({"id": f"evt_{uuid4().hex}", "type": kind, "data": told}).encode()
+
+    async def deliver(
+        self, body: bytes, *, signature: str | None = None, psp: str = "sandbox"
+    ) -> Any:
+        return await self.wallet.payments.HandleWebhook(
+            payment_service_pb2.HandleWebhookRequest(
+                psp=psp, http_body=httpbody_pb2.HttpBody(data=body)
+            ),
+            metadata=(("sandbox-signature", signed(body) if signature is None else signature),),
+        )
+
+    async def cash(self) -> int:
+        balance = await self.balance()
+        return int(balance.cash_minor_units)
+
+    async def balance(self) -> wallet_pb2.Balance:
+        answer = await self.wallet.game.GetBalance(
+            wallet_service_pb2.GetBalanceRequest(player_id=self.player_id, currency_code="EUR")
+        )
+        return answer.balance  # type: ignore[no-any-return]
+
+    async def restrict(self, *restrictions: "wallet_pb2.Restriction.ValueType") -> None:
+        await self.wallet.player.SetRestrictions(
+            wallet_service_pb2.SetRestrictionsRequest(
+                request_id=new_id(), player_id=self.player_id, restrictions=restrictions
+            )
+        )
+
+
+def signed(body: bytes, *, at: int | None = None, secret: str = WEBHOOK_SECRET) -> str:
+    moment = str(int(time.time()) if at is None else at)
+    mac = hmac.new(secret.encode(), moment.encode() + b"." + body, hashlib.sha256)
+    return f"t={moment},v1={mac.hexdigest()}"
+
+
+@pytest.fixture
+async def cashier(
+    authority: DevelopmentAuthority,
+    tokens: TokenIssuer,
+    connect: Connect,
+    database_url: Callable[[str], str],
+    tmp_path: Path,
+) -> AsyncIterator[Cashier]:
+    async with running_wallet(
+        authority=authority,
+        tokens=tokens,
+        connect=connect,
+        database_url=database_url,
+        folder=tmp_path,
+    ) as wallet:
+        player_id = new_id()
+        await wallet.player.OpenWallet(
+            wallet_service_pb2.OpenWalletRequest(player_id=player_id, currency_code="EUR")
+        )
+        yield Cashier(wallet, tokens, player_id)
+
+
+async def test_deposit_is_booked_when_the_psp_confirms_and_not_before(cashier: Cashier) -> None:
+    payment = await cashier.create(5_000)
+    assert payment.state == State.STATE_PENDING
+    assert payment.checkout_url.startswith(cashier.wallet.psp_url)
+    await cashier.pay(payment)
+    assert await cashier.cash() == 0
+    await cashier.deliver(cashier.event(payment, "payment.succeeded"))
+    assert await cashier.cash() == 5_000
+    ended = await cashier.get(payment.payment_id)
+    assert ended.state == State.STATE_SUCCEEDED
+    assert ended.authorization_number == "A1B2"
+    assert ended.checkout_url == ""
+
+
+async def test_repeated_webhook_books_once(cashier: Cashier) -> None:
+    payment = await cashier.create()
+    body = cashier.event(payment, "payment.succeeded")
+    for _ in range(3):
+        await cashier.deliver(body)
+    await cashier.deliver(cashier.event(payment, "payment.succeeded"))
+    assert await cashier.cash() == 5_000
+
+
+async def test_declined_card_leaves_nothing(cashier: Cashier) -> None:
+    payment = await cashier.create()
+    await cashier.pay(payment, card="4000000000000002")
+    await cashier.deliver(cashier.event(payment, "payment.failed"))
+    ended = await cashier.get(payment.payment_id)
+    assert (ended.state, ended.failure) == (State.STATE_FAILED, "card_declined")
+    assert await cashier.cash() == 0
+
+
+async def test_success_after_a_failure_is_booked(cashier: Cashier) -> None:
+    payment = await cashier.create()
+    await cashier.deliver(cashier.event(payment, "payment.failed"))
+    await cashier.deliver(cashier.event(payment, "payment.succeeded"))
+    assert await cashier.cash() == 5_000
+    await cashier.deliver(cashier.event(payment, "payment.failed"))
+    assert (await cashier.get(payment.payment_id)).state == State.STATE_SUCCEEDED
+    assert await cashier.cash() == 5_000
+
+
+async def test_same_request_id_is_the_same_payment(cashier: Cashier) -> None:
+    request_id = new_id()
+    first = await cashier.create(5_000, request_id)
+    assert await cashier.create(5_000, request_id) == first
+    refused = await refusal(
+        cashier.wallet.payments.CreateDeposit(
+            cashier.request(6_000, request_id), metadata=cashier.metadata
+        )
+    )
+    assert refused.code is grpc.StatusCode.ALREADY_EXISTS
+    assert refused.reason == "ERROR_REASON_REQUEST_ID_REUSED"
+    assert refused.metadata == {"request_id": request_id}
+
+
+async def test_restricted_player_is_refused_before_a_card_is_charged(cashier: Cashier) -> None:
+    await cashier.restrict(wallet_pb2.RESTRICTION_NO_DEPOSIT)
+    request = cashier.request(5_000)
+    for _ in range(2):
+        refused = await refusal(
+            cashier.wallet.payments.CreateDeposit(request, metadata=cashier.metadata)
+        )
+        assert refused.code is grpc.StatusCode.FAILED_PRECONDITION
+        assert refused.reason == "ERROR_REASON_PLAYER_RESTRICTED"
+
+
+async def test_money_that_arrives_after_an_exclusion_is_locked(cashier: Cashier) -> None:
+    payment = await cashier.create()
+    await cashier.restrict(wallet_pb2.RESTRICTION_NO_DEPOSIT, wallet_pb2.RESTRICTION_NO_BET)
+    await cashier.deliver(cashier.event(payment, "payment.succeeded"))
+    balance = await cashier.balance()
+    assert (balance.cash_minor_units, balance.locked_minor_units) == (0, 5_000)
+
+
+async def test_webhook_whose_signature_does_not_fit_is_refused(cashier: Cashier) -> None:
+    payment = await cashier.create()
+    body = cashier.event(payment, "payment.succeeded")
+    now = int(time.time())
+    good = signed(body).partition("v1=")[2]
+    for signature in (
+        "",
+        "v1=",
+        f"v1={good}",
+        f"t={now}",
+        f"t={now},v1={'0' * 64}",
+        f"t=abc,v1={good}",
+        f"t={now},t={now},v1={good}",
+        signed(body + b" "),
+        signed(body, secret="another"),
+        signed(body, at=now - 301),
+        signed(body, at=now + 301),
+    ):
+        refused = await refusal(cashier.deliver(body, signature=signature))
+        assert refused.code is grpc.StatusCode.PERMISSION_DENIED, signature
+        assert refused.reason == "ERROR_REASON_WEBHOOK_REFUSED"
+    assert await cashier.cash() == 0
+    rotating = signed(body).replace(",v1=", f",v1={'0' * 64},v1=")
+    await cashier.deliver(body, signature=rotating)
+    assert await cashier.cash() == 5_000
+
+
+async def test_report_that_fits_no_payment_moves_nothing(cashier: Cashier) -> None:
+    payment = await cashier.create()
+    for changes in (
+        {"reference": new_id()},
+        {"reference": "rubbish"},
+        {"amount_minor_units": 5_001},
+        {"currency": "USD"},
+        {"checkout_id": "co_other"},
+    ):
+        refused = await refusal(
+            cashier.deliver(cashier.event(payment, "payment.succeeded", **changes))
+        )
+        assert refused.code is grpc.StatusCode.FAILED_PRECONDITION, changes
+        assert refused.reason == "ERROR_REASON_WEBHOOK_MISMATCH"
+    assert await cashier.cash() == 0
+
+
+async def test_event_of_no_interest_is_taken(cashier: Cashier) -> None:
+    await cashier.deliver(json.dumps({"id": "evt_1", "type": "payout.paid"}).encode())
+
+
+async def test_unknown_psp_and_unknown_currency_are_named(cashier: Cashier) -> None:
+    refused = await refusal(cashier.deliver(b"{}", psp="other"))
+    assert refused.code is grpc.StatusCode.NOT_FOUND
+    assert refused.reason == "ERROR_REASON_PSP_UNKNOWN"
+    request = cashier.request(1)
+    request.amount.currency_code = "XQZ"
+    refused = await refusal(
+        cashier.wallet.payments.CreateDeposit(request, metadata=cashier.metadata)
+    )
+    assert refused.reason == "ERROR_REASON_CURRENCY_UNKNOWN"
+
+
+async def test_payment_of_another_player_is_not_found(
+    cashier: Cashier, tokens: TokenIssuer
+) -> None:
+    payment = await cashier.create()
+    refused = await refusal(
+        cashier.wallet.payments.GetPayment(
+            payment_service_pb2.GetPaymentRequest(payment_id=payment.payment_id),
+            metadata=tokens.player(new_id()),
+        )
+    )
+    assert refused.code is grpc.StatusCode.NOT_FOUND
+    assert refused.reason == "ERROR_REASON_PAYMENT_NOT_FOUND"
+    assert refused.metadata == {"payment_id": payment.payment_id}
+
+
+async def test_deposit_while_the_psp_is_away_is_completed_by_a_repeat(
+    authority: DevelopmentAuthority,
+    tokens: TokenIssuer,
+    connect: Connect,
+    database_url: Callable[[str], str],
+    tmp_path: Path,
+) -> None:
+    urls = {name: database_url(name) for name in ("services.wallet", "services.wallet.payments")}
+    player_id, request_id = new_id(), new_id()
+
+    def wallet(**changes: Any) -> Any:
+        return running_wallet(
+            authority=authority,
+            tokens=tokens,
+            connect=connect,
+            database_url=urls.__getitem__,
+            folder=tmp_path,
+            **changes,
+        )
+
+    async with wallet(psp_sandbox_url="https://127.0.0.1:1") as away:
+        await away.player.OpenWallet(
+            wallet_service_pb2.OpenWalletRequest(player_id=player_id, currency_code="EUR")
+        )
+        cashier = Cashier(away, tokens, player_id)
+        refused = await refusal(
+            away.payments.CreateDeposit(
+                cashier.request(5_000, request_id), metadata=cashier.metadata
+            )
+        )
+        assert refused.code is grpc.StatusCode.UNAVAILABLE
+        assert refused.reason == "ERROR_REASON_UNAVAILABLE"
+        assert refused.metadata == {"dependency": "psp sandbox"}
+    async with wallet() as back:
+        cashier = Cashier(back, tokens, player_id)
+        payment = await cashier.create(5_000, request_id)
+        assert payment.state == State.STATE_PENDING
+        await cashier.deliver(cashier.event(payment, "payment.succeeded"))
+        assert await cashier.cash() == 5_000
