@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#croupier/type/v1/error_reason.proto\x12\x10\x63roupier.type.v1*\x9e\x03\n\x0b\x45rrorReason\x12\x1c\n\x18\x45RROR_REASON_UNSPECIFIED\x10\x00\x12 \n\x1c\x45RROR_REASON_INVALID_REQUEST\x10\x01\x12#\n\x1f\x45RROR_REASON_CREDENTIAL_MISSING\x10\x02\x12#\n\x1f\x45RROR_REASON_CREDENTIAL_INVALID\x10\x03\x12\x1e\n\x1a\x45RROR_REASON_TOKEN_EXPIRED\x10\x04\x12#\n\x1f\x45RROR_REASON_CALLER_NOT_ALLOWED\x10\x05\x12\"\n\x1e\x45RROR_REASON_DEADLINE_EXCEEDED\x10\x06\x12\x1b\n\x17\x45RROR_REASON_OVERLOADED\x10\x07\x12\x1c\n\x18\x45RROR_REASON_UNAVAILABLE\x10\x08\x12\x19\n\x15\x45RROR_REASON_INTERNAL\x10\t\x12#\n\x1f\x45RROR_REASON_PAGE_TOKEN_INVALID\x10\n\x12!\n\x1d\x45RROR_REASON_CURRENCY_UNKNOWN\x10\x0b\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#croupier/type/v1/error_reason.proto\x12\x10\x63roupier.type.v1*\xbf\x03\n\x0b\x45rrorReason\x12\x1c\n\x18\x45RROR_REASON_UNSPECIFIED\x10\x00\x12 \n\x1c\x45RROR_REASON_INVALID_REQUEST\x10\x01\x12#\n\x1f\x45RROR_REASON_CREDENTIAL_MISSING\x10\x02\x12#\n\x1f\x45RROR_REASON_CREDENTIAL_INVALID\x10\x03\x12\x1e\n\x1a\x45RROR_REASON_TOKEN_EXPIRED\x10\x04\x12#\n\x1f\x45RROR_REASON_CALLER_NOT_ALLOWED\x10\x05\x12\"\n\x1e\x45RROR_REASON_DEADLINE_EXCEEDED\x10\x06\x12\x1b\n\x17\x45RROR_REASON_OVERLOADED\x10\x07\x12\x1c\n\x18\x45RROR_REASON_UNAVAILABLE\x10\x08\x12\x19\n\x15\x45RROR_REASON_INTERNAL\x10\t\x12#\n\x1f\x45RROR_REASON_PAGE_TOKEN_INVALID\x10\n\x12!\n\x1d\x45RROR_REASON_CURRENCY_UNKNOWN\x10\x0b\x12\x1f\n\x1b\x45RROR_REASON_METHOD_UNKNOWN\x10\x0c\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,5 +32,5 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'croupier.type.v1.error_reas
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_ERRORREASON']._serialized_start=58
-  _globals['_ERRORREASON']._serialized_end=472
+  _globals['_ERRORREASON']._serialized_end=505
 # @@protoc_insertion_point(module_scope)

@@ -95,6 +95,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
         {"reason": "ERROR_REASON_CURRENCY_UNKNOWN", "domain": "croupier",
          "metadata": {"currency_code": "XXY"}}
     """
+    ERROR_REASON_METHOD_UNKNOWN: _ErrorReason.ValueType  # 12
+    """UNIMPLEMENTED: the edge knows no such path or method, or the path does not take this HTTP
+    method. In HTTP 404 or 405.
+
+        {"reason": "ERROR_REASON_METHOD_UNKNOWN", "domain": "croupier", "metadata": {}}
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed, where the reason is not the business of one service."""
@@ -167,5 +173,11 @@ ERROR_REASON_CURRENCY_UNKNOWN: ErrorReason.ValueType  # 11
 
     {"reason": "ERROR_REASON_CURRENCY_UNKNOWN", "domain": "croupier",
      "metadata": {"currency_code": "XXY"}}
+"""
+ERROR_REASON_METHOD_UNKNOWN: ErrorReason.ValueType  # 12
+"""UNIMPLEMENTED: the edge knows no such path or method, or the path does not take this HTTP
+method. In HTTP 404 or 405.
+
+    {"reason": "ERROR_REASON_METHOD_UNKNOWN", "domain": "croupier", "metadata": {}}
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

