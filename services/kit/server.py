@@ -52,20 +52,7 @@ class Server:
             calls_max=settings.calls_max,
             default_deadline=settings.default_deadline,
         )
-        self._server = grpc.aio.server(
-            # Calls beyond this are refused by gRPC itself, before any of our code runs.
-            maximum_concurrent_rpcs=2 * settings.calls_max,
-            options=[
-                ("grpc.so_reuseport", 0),
-                ("grpc.max_receive_message_length", settings.message_bytes_max),
-                ("grpc.max_send_message_length", 4 * settings.message_bytes_max),
-                ("grpc.keepalive_time_ms", 30_000),
-                ("grpc.keepalive_timeout_ms", 10_000),
-                ("grpc.keepalive_permit_without_calls", 1),
-                ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
-                ("grpc.http2.max_ping_strikes", 0),
-            ],
-        )
+        self._server = bare_server(settings)
         self._health = HealthServicer()
         self._services: list[str] = []
         self._checks: list[Check] = []
@@ -148,6 +135,24 @@ class Server:
         state = status.SERVING if serving else status.NOT_SERVING
         for service in ("", *self._services):
             await self._health.set(service, state)
+
+
+def bare_server(settings: ServerSettings) -> grpc.aio.Server:
+    """Returns a grpc.aio server with our options, and nothing around its methods."""
+    return grpc.aio.server(
+        # Calls beyond this are refused by gRPC itself, before any of our code runs.
+        maximum_concurrent_rpcs=2 * settings.calls_max,
+        options=[
+            ("grpc.so_reuseport", 0),
+            ("grpc.max_receive_message_length", settings.message_bytes_max),
+            ("grpc.max_send_message_length", 4 * settings.message_bytes_max),
+            ("grpc.keepalive_time_ms", 30_000),
+            ("grpc.keepalive_timeout_ms", 10_000),
+            ("grpc.keepalive_permit_without_calls", 1),
+            ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+            ("grpc.http2.max_ping_strikes", 0),
+        ],
+    )
 
 
 def main(

@@ -1,0 +1,55 @@
+"""A server whose one method does nothing: `… empty_server bare` or `… empty_server chain`.
+
+Both are the same grpc.aio server with the same options, certificates and method; only the
+interceptors differ. It prints its port.
+"""
+
+import asyncio
+import signal
+import sys
+from typing import Any
+
+import uvloop
+from croupier.wallet.v1 import wallet_service_pb2, wallet_service_pb2_grpc
+from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
+
+from services.kit import logs, telemetry
+from services.kit.contract import Level
+from services.kit.interceptors.authentication import PeerAuthenticator
+from services.kit.server import Server, bare_server
+from services.kit.settings import ServerSettings
+
+
+class Nothing(wallet_service_pb2_grpc.WalletServiceServicer):
+    """Answers a bet without looking at it."""
+
+    async def Bet(self, request: Any, context: Any) -> wallet_service_pb2.BetResponse:
+        """Answers."""
+        del request, context
+        return wallet_service_pb2.BetResponse()
+
+
+async def _serve(*, chained: bool) -> None:
+    settings = ServerSettings()  # type: ignore[call-arg]  # pydantic reads the environment
+    logs.configure(service="empty", level="warning")
+    nothing = Nothing()  # type: ignore[abstract]
+    if chained:
+        if settings.traces_endpoint:
+            telemetry.configure(service="empty", exporter=OTLPSpanExporter())
+        peer = PeerAuthenticator()
+        server = Server(settings, authenticators=dict.fromkeys(Level, peer))
+        server.add(wallet_service_pb2_grpc.add_WalletServiceServicer_to_server, nothing)
+        port = await server.start()
+    else:
+        bare = bare_server(settings)
+        wallet_service_pb2_grpc.add_WalletServiceServicer_to_server(nothing, bare)
+        port = bare.add_secure_port(settings.listen, settings.identity.server_credentials())
+        await bare.start()
+    print(port, flush=True)
+    stopping = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
+    await stopping.wait()
+
+
+if __name__ == "__main__":
+    uvloop.run(_serve(chained=sys.argv[1] == "chain"))
