@@ -32,10 +32,9 @@ def split_stake(wallet: Wallet, amount: int, *, order: SpendOrder, split: bool) 
     cash, bonus = max(wallet.cash.available, 0), max(wallet.bonus.available, 0)
     cash_first = order is SpendOrder.CASH_FIRST
     first, second = (cash, bonus) if cash_first else (bonus, cash)
+    taken = min(first, amount)
     if not split:
         taken = 0 if first < amount <= second else amount
-    else:
-        taken = min(first, amount)
     return Split(taken, amount - taken) if cash_first else Split(amount - taken, taken)
 
 

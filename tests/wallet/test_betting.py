@@ -1,0 +1,620 @@
+"""Bets, wins, rollbacks and rounds: one row a case, as the decision tables have them."""
+
+import pytest
+
+from services.wallet.domain import (
+    Adjust,
+    Bet,
+    Bucket,
+    Capture,
+    HoldId,
+    IfRefused,
+    Key,
+    KeyScope,
+    Kind,
+    OpenWallet,
+    Outcome,
+    Restriction,
+    RoundState,
+    Scope,
+    SetRestriction,
+    SpendOrder,
+    Stance,
+    WinShort,
+)
+from services.wallet.domain.values import COUNTER_MAX
+from tests.wallet.passbook import OTHER, PLAYER, Passbook
+
+
+def restrict(book: Passbook, bits: Restriction, scope: Scope = Scope.PLAYER) -> None:
+    operation = SetRestriction(key=book.key(), player_id=PLAYER, scope=scope, restrictions=bits)
+    assert book.apply(operation).outcome is Outcome.APPLIED
+
+
+def test_a_bet_moves_cash_to_the_game() -> None:
+    book = Passbook()
+    book.give(1000)
+    result = book.apply(book.bet(300, round_key="r1", game_id="roulette"))
+    assert result.outcome is Outcome.APPLIED
+    assert [(moved.bucket, moved.posted) for moved in result.moved] == [(Bucket.CASH, -300)]
+    assert result.available is not None
+    assert result.available.cash == 700
+    assert result.round_state is RoundState.OPEN
+    assert result.game_id == "roulette"
+    assert book.house() == {"psp": -1000, "game": 300}
+
+
+def test_a_bet_of_all_that_there_is_leaves_nothing() -> None:
+    book = Passbook()
+    book.give(100)
+    assert book.apply(book.bet(100)).outcome is Outcome.APPLIED
+    assert book.cash == 0
+
+
+def test_a_free_round_is_stored_and_books_nothing() -> None:
+    book = Passbook()
+    result = book.apply(book.bet(0, round_key="r1"))
+    assert result.outcome is Outcome.APPLIED
+    assert result.moved == ()
+    assert book.entries == []
+
+
+def test_bets_beyond_the_balance_are_refused_from_the_first_that_is() -> None:
+    book = Passbook()
+    book.give(100)
+    outcomes = [book.apply(book.bet(30)).outcome for _ in range(4)]
+    assert outcomes == [Outcome.APPLIED] * 3 + [Outcome.INSUFFICIENT_FUNDS]
+    assert book.cash == 10
+
+
+def test_money_set_aside_cannot_be_bet() -> None:
+    book = Passbook()
+    book.give(100)
+    book.apply(book.withdraw(80))
+    refused = book.apply(book.bet(21))
+    assert refused.outcome is Outcome.INSUFFICIENT_FUNDS
+    assert refused.available is not None
+    assert refused.available.cash == 20
+    assert book.apply(book.bet(20)).outcome is Outcome.APPLIED
+
+
+def test_locked_money_cannot_be_bet() -> None:
+    book = Passbook()
+    restrict(book, Restriction.NO_DEPOSIT)
+    assert (
+        book.apply(book.deposit(100, if_refused=IfRefused.LOCK)).outcome is Outcome.APPLIED_LOCKED
+    )
+    assert book.apply(book.bet(1)).outcome is Outcome.INSUFFICIENT_FUNDS
+    assert book.locked == 100
+
+
+# What a key decides, before anything else.
+
+
+def test_a_repeated_bet_gets_its_first_answer() -> None:
+    book = Passbook()
+    book.give(100)
+    bet = book.bet(60, id="b")
+    first, again = book.submit(bet), book.submit(bet)
+    assert first.result == again.result
+    assert (first.replayed, again.replayed) == (False, True)
+    assert book.cash == 40
+
+
+def test_a_refusal_is_kept_though_it_would_succeed_now() -> None:
+    book = Passbook()
+    bet = book.bet(60, id="b")
+    assert book.apply(bet).outcome is Outcome.INSUFFICIENT_FUNDS
+    book.give(100)
+    assert book.apply(bet).outcome is Outcome.INSUFFICIENT_FUNDS
+    assert book.apply(book.bet(60)).outcome is Outcome.APPLIED
+
+
+def test_a_key_known_beats_a_player_restricted() -> None:
+    book = Passbook()
+    book.give(100)
+    bet = book.bet(60, id="b")
+    book.apply(bet)
+    restrict(book, Restriction.FROZEN)
+    assert book.apply(bet).outcome is Outcome.APPLIED
+
+
+@pytest.mark.parametrize(
+    ("change", "fields"),
+    [
+        ({"amount": 61}, ("amount",)),
+        ({"round_key": "r2"}, ("round_key",)),
+        ({"game_id": "slots"}, ("game_id",)),
+        ({"close_round": True}, ("close_round",)),
+        ({"amount": 1, "game_id": "slots"}, ("amount", "game_id")),
+        ({"player_id": OTHER}, ("player_id",)),
+        ({"currency_code": "USD"}, ("currency_code",)),
+    ],
+    ids=str,
+)
+def test_a_key_of_other_content_is_an_error_that_names_the_fields(
+    change: dict[str, object], fields: tuple[str, ...]
+) -> None:
+    book = Passbook()
+    book.give(100)
+    content: dict[str, object] = {"amount": 60, "round_key": "r1", "game_id": "roulette"}
+    common = {"key": book.key("b"), "player_id": PLAYER, "currency_code": "EUR"}
+    book.apply(Bet(**(common | content)))
+    reused = book.submit(Bet(**(common | content | change)))
+    assert reused.fields == fields
+    assert book.cash == 40
+
+
+def test_a_key_of_another_kind_is_an_error() -> None:
+    book = Passbook()
+    book.give(100)
+    book.apply(book.bet(60, id="x"))
+    assert book.submit(book.win(60, id="x")).fields == ("kind",)
+
+
+def test_the_same_id_of_two_sources_names_two_operations() -> None:
+    book = Passbook()
+    book.give(100)
+    book.apply(book.bet(60, id="b"))
+    assert book.apply(book.bet(40, id="b", source="other")).outcome is Outcome.APPLIED
+    assert book.cash == 0
+
+
+def test_display_facts_may_differ_between_two_tries() -> None:
+    book = Passbook()
+    book.give(100)
+    book.apply(book.bet(60, id="b", trace_id=bytes(16), wager_weight=10_000))
+    again = book.submit(book.bet(60, id="b", trace_id=b"t" * 16, wager_weight=0))
+    assert again.replayed
+
+
+# Whom and what it concerns.
+
+
+@pytest.mark.parametrize("name", ["bet", "win", "close"])
+def test_an_unknown_player_is_refused_first(name: str) -> None:
+    book = Passbook()
+    argument = "r1" if name == "close" else 1
+    result = book.apply(getattr(book, name)(argument, player_id=OTHER))
+    assert result.outcome is Outcome.PLAYER_NOT_FOUND
+    assert result.available is None
+
+
+def test_a_currency_without_an_account_is_refused() -> None:
+    book = Passbook()
+    assert book.apply(book.bet(1, currency_code="USD")).outcome is Outcome.ACCOUNT_NOT_FOUND
+
+
+def test_a_player_of_another_tenant_is_not_found() -> None:
+    book = Passbook()
+    bet = Bet(key=Key("u", "studio", "b"), player_id=PLAYER, currency_code="EUR", amount=1)
+    assert book.apply(bet).outcome is Outcome.PLAYER_NOT_FOUND
+
+
+# Restrictions.
+
+
+@pytest.mark.parametrize("scope", list(Scope))
+def test_a_restricted_player_may_not_bet_and_is_still_paid(scope: Scope) -> None:
+    book = Passbook()
+    book.give(100)
+    book.apply(book.bet(50, id="b", round_key="r1"))
+    restrict(book, Restriction.FROZEN, scope)
+    assert book.apply(book.bet(1)).outcome is Outcome.PLAYER_RESTRICTED
+    assert book.apply(book.win(70, round_key="r1", reference="b")).outcome is Outcome.APPLIED
+    assert book.apply(book.rollback("b")).outcome is Outcome.APPLIED
+    assert book.apply(book.close("r1")).outcome is Outcome.APPLIED
+    assert book.cash == 170
+
+
+def test_lifting_a_block_leaves_the_exclusion() -> None:
+    book = Passbook()
+    book.give(100)
+    restrict(book, Restriction.SELF_EXCLUDED, Scope.PLAYER)
+    restrict(book, Restriction.FROZEN, Scope.OPERATOR)
+    restrict(book, Restriction.NONE, Scope.OPERATOR)
+    assert book.apply(book.bet(1)).outcome is Outcome.PLAYER_RESTRICTED
+    assert book.apply(book.withdraw(1)).outcome is Outcome.APPLIED
+
+
+def test_a_restriction_beats_a_closed_round_and_missing_funds() -> None:
+    book = Passbook()
+    book.apply(book.close("r1"))
+    restrict(book, Restriction.NO_BET)
+    assert book.apply(book.bet(10, round_key="r1")).outcome is Outcome.PLAYER_RESTRICTED
+
+
+# Rounds.
+
+
+def test_a_closed_round_takes_no_bet() -> None:
+    book = Passbook()
+    book.give(100)
+    book.apply(book.bet(10, round_key="r1", close_round=True))
+    refused = book.apply(book.bet(10, round_key="r1"))
+    assert refused.outcome is Outcome.ROUND_CLOSED
+    assert refused.round_state is RoundState.CLOSED
+
+
+def test_a_closed_round_beats_missing_funds() -> None:
+    book = Passbook()
+    book.apply(book.close("r1"))
+    assert book.apply(book.bet(10, round_key="r1")).outcome is Outcome.ROUND_CLOSED
+
+
+def test_players_at_one_table_share_the_round_id() -> None:
+    book = Passbook()
+    book.apply(OpenWallet(key=book.key(), player_id=OTHER, currency_code="EUR"))
+    book.give(100)
+    book.apply(book.deposit(100, player_id=OTHER))
+    book.apply(book.bet(10, round_key="r1", close_round=True))
+    assert book.apply(book.bet(10, round_key="r1", player_id=OTHER)).outcome is Outcome.APPLIED
+
+
+def test_a_round_is_of_one_currency() -> None:
+    book = Passbook()
+    book.apply(OpenWallet(key=book.key(), player_id=PLAYER, currency_code="USD"))
+    book.give(100)
+    book.apply(book.bet(10, round_key="r1"))
+    mismatched = book.apply(book.bet(10, round_key="r1", currency_code="USD"))
+    assert mismatched.outcome is Outcome.REFERENCE_MISMATCH
+
+
+def test_closing_a_round_twice_is_a_success_without_effect() -> None:
+    book = Passbook()
+    assert book.apply(book.close("r1")).outcome is Outcome.APPLIED
+    assert book.apply(book.close("r1")).outcome is Outcome.ALREADY_CLOSED
+
+
+# Wins.
+
+
+@pytest.mark.parametrize(
+    ("stance", "outcome", "cash"),
+    [(Stance.ACCEPT, Outcome.APPLIED_LATE, 140), (Stance.REFUSE, Outcome.ROUND_CLOSED, 90)],
+)
+def test_a_win_after_the_round_was_closed(stance: Stance, outcome: Outcome, cash: int) -> None:
+    book = Passbook(win_after_close=stance)
+    book.give(100)
+    book.apply(book.bet(10, round_key="r1", close_round=True))
+    assert book.apply(book.win(50, round_key="r1")).outcome is outcome
+    assert book.cash == cash
+
+
+@pytest.mark.parametrize(
+    ("stance", "outcome"),
+    [(Stance.ACCEPT, Outcome.APPLIED), (Stance.REFUSE, Outcome.REFERENCE_NOT_FOUND)],
+)
+def test_a_win_that_refers_to_no_bet(stance: Stance, outcome: Outcome) -> None:
+    book = Passbook(win_without_reference=stance)
+    assert book.apply(book.win(50, round_key="r1")).outcome is outcome
+
+
+def test_a_win_that_refers_to_an_unknown_bet_is_refused() -> None:
+    book = Passbook()
+    assert book.apply(book.win(50, reference="nope")).outcome is Outcome.REFERENCE_NOT_FOUND
+
+
+def test_a_win_that_refers_to_a_refused_bet_is_refused() -> None:
+    book = Passbook()
+    book.apply(book.bet(10, id="b"))
+    assert book.apply(book.win(50, reference="b")).outcome is Outcome.REFERENCE_REFUSED
+
+
+def test_a_win_that_refers_to_a_reversed_bet_is_refused() -> None:
+    book = Passbook()
+    book.give(100)
+    book.apply(book.bet(10, id="b"))
+    book.apply(book.rollback("b"))
+    assert book.apply(book.win(50, reference="b")).outcome is Outcome.REFERENCE_REVERSED
+
+
+def test_a_win_that_refers_to_a_tombstone_is_refused() -> None:
+    book = Passbook()
+    book.apply(book.rollback("b"))
+    assert book.apply(book.win(50, reference="b")).outcome is Outcome.REFERENCE_REVERSED
+
+
+@pytest.mark.parametrize("what", ["player", "kind", "currency"])
+def test_a_win_that_refers_to_something_else_is_refused(what: str) -> None:
+    book = Passbook()
+    for player_id, currency_code in ((OTHER, "EUR"), (PLAYER, "USD")):
+        opened = OpenWallet(key=book.key(), player_id=player_id, currency_code=currency_code)
+        book.apply(opened)
+    book.give(100)
+    book.apply(book.bet(10, id="b"))
+    book.apply(book.win(10, id="w"))
+    change: dict[str, object] = {
+        "player": {"player_id": OTHER, "reference": "b"},
+        "kind": {"reference": "w"},
+        "currency": {"currency_code": "USD", "reference": "b"},
+    }[what]
+    assert book.apply(book.win(50, **change)).outcome is Outcome.REFERENCE_MISMATCH
+
+
+def test_a_win_of_nothing_is_a_loss_that_is_told() -> None:
+    book = Passbook()
+    book.give(100)
+    book.apply(book.bet(10, id="b", round_key="r1"))
+    result = book.apply(book.win(0, round_key="r1", reference="b", close_round=True))
+    assert result.outcome is Outcome.APPLIED
+    assert result.moved == ()
+    assert result.round_state is RoundState.CLOSED
+
+
+# Rollbacks.
+
+
+def test_a_rollback_returns_the_stake_once() -> None:
+    book = Passbook()
+    book.give(100)
+    book.apply(book.bet(60, id="b", round_key="r1"))
+    first = book.apply(book.rollback("b"))
+    assert (first.outcome, first.amount, first.reversal_no) == (Outcome.APPLIED, 60, 1)
+    again = book.apply(book.rollback("b"))
+    assert (again.outcome, again.amount, again.moved) == (Outcome.ALREADY_REVERSED, 0, ())
+    assert again.original_seq == first.original_seq
+    assert book.cash == 100
+    assert book.house()["game"] == 0
+
+
+def test_a_rollback_repeated_under_its_key_is_a_replay() -> None:
+    book = Passbook()
+    book.give(100)
+    book.apply(book.bet(60, id="b"))
+    rollback = book.rollback("b", id="rb")
+    assert book.apply(rollback) == book.apply(rollback)
+    assert book.cash == 100
+
+
+@pytest.mark.parametrize(
+    ("stance", "outcome"),
+    [
+        (Stance.ACCEPT, Outcome.NOTHING_TO_REVERSE),
+        (Stance.REFUSE, Outcome.REFERENCE_NOT_FOUND),
+    ],
+)
+def test_a_rollback_before_its_bet_bars_the_bet(stance: Stance, outcome: Outcome) -> None:
+    book = Passbook(rollback_unknown=stance)
+    book.give(100)
+    first = book.apply(book.rollback("b", round_key="r1"))
+    assert first.outcome is outcome
+    late = book.apply(book.bet(60, id="b", round_key="r1"))
+    assert late.outcome is Outcome.TOMBSTONED
+    assert late.kind is Kind.TOMBSTONE
+    assert late.original_seq == first.seq
+    assert first.original_seq == late.seq
+    assert book.apply(book.rollback("b")).outcome is Outcome.ALREADY_REVERSED
+    assert book.cash == 100
+
+
+def test_a_tombstone_beats_any_content() -> None:
+    book = Passbook()
+    book.apply(book.rollback("x"))
+    outcomes = {book.apply(each).outcome for each in (book.bet(1, id="x"), book.win(2, id="x"))}
+    assert outcomes == {Outcome.TOMBSTONED}
+
+
+def test_a_rollback_of_a_refused_bet_has_nothing_to_reverse() -> None:
+    book = Passbook()
+    book.apply(book.bet(60, id="b"))
+    assert book.apply(book.rollback("b")).outcome is Outcome.NOTHING_TO_REVERSE
+
+
+@pytest.mark.parametrize(
+    ("stance", "outcome", "cash"),
+    [(Stance.ACCEPT, Outcome.APPLIED, 170), (Stance.REFUSE, Outcome.REFERENCE_SETTLED, 110)],
+)
+@pytest.mark.parametrize("settled_by", ["win", "close"])
+def test_a_rollback_of_a_settled_bet(
+    stance: Stance, outcome: Outcome, cash: int, settled_by: str
+) -> None:
+    book = Passbook(rollback_settled_bet=stance)
+    book.give(100)
+    book.apply(book.bet(60, id="b", round_key="r1"))
+    if settled_by == "win":
+        book.apply(book.win(70, round_key="r1"))
+    else:
+        book.give(70)
+        book.apply(book.close("r1"))
+    result = book.apply(book.rollback("b"))
+    assert result.outcome is outcome
+    assert result.settled is (stance is Stance.ACCEPT)
+    assert book.cash == cash
+
+
+@pytest.mark.parametrize("what", ["player", "kind", "currency"])
+def test_a_rollback_of_something_else_is_refused(what: str) -> None:
+    book = Passbook()
+    for player_id, currency_code in ((OTHER, "EUR"), (PLAYER, "USD")):
+        opened = OpenWallet(key=book.key(), player_id=player_id, currency_code=currency_code)
+        book.apply(opened)
+    book.give(100)
+    book.apply(book.bet(10, id="b"))
+    book.apply(book.close("r1", id="c"))
+    reference, change = {
+        "player": ("b", {"player_id": OTHER}),
+        "kind": ("c", {}),
+        "currency": ("b", {"currency_code": "USD"}),
+    }[what]
+    rollback = book.rollback(reference, **change)
+    assert book.apply(rollback).outcome is Outcome.REFERENCE_MISMATCH
+
+
+def test_a_rollback_that_names_another_kind_is_refused() -> None:
+    book = Passbook()
+    book.give(100)
+    book.apply(book.bet(10, id="b"))
+    rollback = book.rollback("b", reference_kind=Kind.WIN)
+    assert book.apply(rollback).outcome is Outcome.REFERENCE_MISMATCH
+
+
+def test_a_win_is_taken_back() -> None:
+    book = Passbook()
+    book.apply(book.win(50, id="w", round_key="r1"))
+    assert book.apply(book.rollback("w")).outcome is Outcome.APPLIED
+    assert book.cash == 0
+    assert book.house()["game"] == 0
+
+
+@pytest.mark.parametrize(
+    ("switches", "outcome", "cash", "loss"),
+    [
+        ({"rollback_win_short": WinShort.CLAMP}, Outcome.APPLIED_CLAMPED, 0, 30),
+        (
+            {"rollback_win_short": WinShort.DEBT, "debt_limit": 100},
+            Outcome.APPLIED,
+            -30,
+            0,
+        ),
+        (
+            {"rollback_win_short": WinShort.DEBT, "debt_limit": 10},
+            Outcome.APPLIED_CLAMPED,
+            -10,
+            20,
+        ),
+        ({"rollback_win_short": WinShort.REFUSE}, Outcome.INSUFFICIENT_FUNDS, 20, 0),
+    ],
+    ids=str,
+)
+def test_a_win_that_is_spent_is_taken_back_as_policy_says(
+    switches: dict[str, object], outcome: Outcome, cash: int, loss: int
+) -> None:
+    book = Passbook(**switches)
+    book.apply(book.win(50, id="w"))
+    book.apply(book.bet(30))
+    result = book.apply(book.rollback("w"))
+    assert result.outcome is outcome
+    assert result.shortfall == loss
+    assert book.cash == cash
+    assert -book.house().get("rollback_loss", 0) == loss
+
+
+def test_money_set_aside_is_never_raided_by_a_rollback() -> None:
+    book = Passbook()
+    book.apply(book.win(50, id="w"))
+    held = book.apply(book.withdraw(40))
+    result = book.apply(book.rollback("w"))
+    assert (result.outcome, result.shortfall) == (Outcome.APPLIED_CLAMPED, 40)
+    assert held.hold_id is not None
+    capture = Capture(key=book.key(), player_id=PLAYER, hold_id=HoldId(held.hold_id))
+    assert book.apply(capture).outcome is Outcome.APPLIED
+    assert book.cash == 0
+
+
+def test_a_player_in_debt_bets_only_what_is_above_zero() -> None:
+    book = Passbook(rollback_win_short=WinShort.DEBT, debt_limit=100)
+    book.apply(book.win(50, id="w"))
+    book.apply(book.bet(50))
+    book.apply(book.rollback("w"))
+    assert book.cash == -50
+    assert book.apply(book.bet(1)).outcome is Outcome.INSUFFICIENT_FUNDS
+    assert book.apply(book.withdraw(1)).outcome is Outcome.INSUFFICIENT_FUNDS
+    book.give(60)
+    assert book.apply(book.bet(10)).outcome is Outcome.APPLIED
+    assert book.cash == 0
+
+
+def test_partial_rollbacks_never_pass_the_original() -> None:
+    book = Passbook(partial_rollback=True)
+    book.give(100)
+    book.apply(book.bet(60, id="b", round_key="r1"))
+    first = book.apply(book.rollback("b", amount=25))
+    assert (first.outcome, first.reversal_no, book.cash) == (Outcome.APPLIED, 1, 65)
+    over = book.apply(book.rollback("b", amount=36))
+    assert over.outcome is Outcome.OVER_REVERSED
+    rest = book.apply(book.rollback("b"))
+    assert (rest.outcome, rest.amount, rest.reversal_no) == (Outcome.APPLIED, 35, 2)
+    assert book.apply(book.rollback("b", amount=1)).outcome is Outcome.ALREADY_REVERSED
+    assert book.cash == 100
+
+
+def test_a_free_round_is_rolled_back_once() -> None:
+    book = Passbook()
+    book.apply(book.bet(0, id="b"))
+    assert book.apply(book.rollback("b")).outcome is Outcome.APPLIED
+    assert book.apply(book.rollback("b")).outcome is Outcome.ALREADY_REVERSED
+
+
+def test_a_rollback_may_close_the_round() -> None:
+    book = Passbook()
+    book.give(100)
+    book.apply(book.bet(10, id="b", round_key="r1"))
+    result = book.apply(book.rollback("b", round_key="r1", close_round=True))
+    assert result.round_state is RoundState.CLOSED
+    assert book.apply(book.bet(10, round_key="r1")).outcome is Outcome.ROUND_CLOSED
+
+
+def test_one_id_for_a_bet_and_its_win_where_policy_says_so() -> None:
+    book = Passbook(key_scope=KeyScope.SOURCE_AND_KIND)
+    book.give(100)
+    assert book.apply(book.bet(10, id="x")).outcome is Outcome.APPLIED
+    assert book.apply(book.win(30, id="x", reference="x")).outcome is Outcome.APPLIED
+    taken = book.apply(book.rollback("x", reference_kind=Kind.WIN))
+    assert (taken.outcome, taken.amount) == (Outcome.APPLIED, 30)
+    returned = book.apply(book.rollback("x"))
+    assert (returned.outcome, returned.amount) == (Outcome.APPLIED, 10)
+    assert book.cash == 100
+
+
+# Counters.
+
+
+def test_a_counter_never_passes_its_maximum() -> None:
+    book = Passbook()
+    book.give(10)
+    book.wallet().cash.credits_posted = COUNTER_MAX - 5
+    book.wallet().cash.debits_posted = COUNTER_MAX - 15
+    assert book.apply(book.win(6)).outcome is Outcome.COUNTER_LIMIT
+    assert book.apply(book.win(5)).outcome is Outcome.APPLIED
+
+
+@pytest.mark.parametrize(
+    ("order", "stake", "cash", "bonus"),
+    [
+        (SpendOrder.CASH_FIRST, 70, 0, 30),
+        (SpendOrder.BONUS_FIRST, 70, 30, 0),
+        (SpendOrder.CASH_FIRST, 40, 10, 50),
+        (SpendOrder.BONUS_FIRST, 40, 50, 10),
+    ],
+)
+def test_a_stake_is_taken_in_the_order_of_the_policy(
+    order: SpendOrder, stake: int, cash: int, bonus: int
+) -> None:
+    book = Passbook(spend_order=order)
+    book.give(50)
+    give_bonus_money(book, 50)
+    assert book.apply(book.bet(stake)).outcome is Outcome.APPLIED
+    assert (book.cash, book.bonus) == (cash, bonus)
+
+
+@pytest.mark.parametrize(
+    ("stake", "outcome", "cash", "bonus"),
+    [
+        (40, Outcome.APPLIED, 10, 80),
+        (60, Outcome.APPLIED, 50, 20),
+        (90, Outcome.INSUFFICIENT_FUNDS, 50, 80),
+    ],
+)
+def test_a_stake_that_may_not_be_split_comes_from_one_bucket(
+    stake: int, outcome: Outcome, cash: int, bonus: int
+) -> None:
+    book = Passbook(split_stake=False)
+    book.give(50)
+    give_bonus_money(book, 80)
+    assert book.apply(book.bet(stake)).outcome is outcome
+    assert (book.cash, book.bonus) == (cash, bonus)
+
+
+def give_bonus_money(book: Passbook, amount: int) -> None:
+    adjust = Adjust(
+        key=book.key(),
+        player_id=PLAYER,
+        currency_code="EUR",
+        amount=amount,
+        bucket=Bucket.BONUS,
+        reason="gift",
+        actor="a",
+        approver="b",
+    )
+    assert book.apply(adjust).outcome is Outcome.APPLIED
