@@ -8,12 +8,16 @@ import asyncio
 import functools
 import random
 import re
+import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
+from threading import Thread
 from typing import Any, ParamSpec, TypeVar
+from weakref import WeakSet
 
+import aiosqlite
 from sqlalchemy import Connection, event, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
@@ -22,6 +26,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 _RACE_TRIES_MAX = 3
 _RACE_PAUSE_S = 0.02
 _SQLITE_BUSY_TIMEOUT_MS = 5_000
+_SQLITE_STOP_S = 5.0
 _POSTGRES_LOCK_TIMEOUT_MS = 5_000
 # Serialization failure, deadlock, lock not available, unique violation.
 _POSTGRES_RACES = frozenset({"40001", "40P01", "55P03", "23505"})
@@ -52,7 +57,10 @@ class Database:
         self.schema = schema
         self.url = make_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
-        self.engine = _create_engine(self.url, schema=schema, pool_size=pool_size)
+        self._sqlite_threads: WeakSet[Thread] = WeakSet()
+        self.engine = _create_engine(
+            self.url, schema=schema, pool_size=pool_size, sqlite_threads=self._sqlite_threads
+        )
         if self.is_sqlite:
             event.listen(self.engine.sync_engine, "connect", _prepare_sqlite)
             event.listen(self.engine.sync_engine, "begin", _begin_sqlite)
@@ -94,9 +102,15 @@ class Database:
     async def close(self) -> None:
         """Closes all connections."""
         await self.engine.dispose()
+        # Those whose statement was cancelled are no longer the engine's; their threads still end
+        # the statement, and then speak to the event loop, which must be there.
+        for thread in list(self._sqlite_threads):
+            await asyncio.to_thread(thread.join, _SQLITE_STOP_S)
 
 
-def _create_engine(url: URL, *, schema: str, pool_size: int) -> AsyncEngine:
+def _create_engine(
+    url: URL, *, schema: str, pool_size: int, sqlite_threads: "WeakSet[Thread]"
+) -> AsyncEngine:
     # Parameters stay out of exceptions, whose text is logged: some are secrets or personal data.
     if url.get_backend_name() == "sqlite":
         if url.database:
@@ -107,7 +121,10 @@ def _create_engine(url: URL, *, schema: str, pool_size: int) -> AsyncEngine:
             pool_size=pool_size,
             max_overflow=0,
             hide_parameters=True,
-            connect_args={"isolation_level": None},
+            connect_args={
+                "isolation_level": None,
+                "async_creator_fn": functools.partial(_open_sqlite, sqlite_threads),
+            },
         )
     return create_async_engine(
         url,
@@ -123,6 +140,47 @@ def _create_engine(url: URL, *, schema: str, pool_size: int) -> AsyncEngine:
             }
         },
     )
+
+
+class _SqliteHandle(sqlite3.Connection):
+    """Ends its transaction when it is closed.
+
+    SQLite defers a close, and with it the end of the transaction and of its locks, while a cursor
+    is alive. A task that is cancelled during a statement leaves one in its traceback, and all
+    writers would wait for the garbage collector.
+    """
+
+    def close(self) -> None:
+        # It may be closed a second time, and has nothing to roll back then.
+        with suppress(sqlite3.Error):
+            self.rollback()
+        super().close()
+
+
+class _SqliteConnection(aiosqlite.Connection):
+    """A connection whose thread may be told to stop twice.
+
+    A task that is cancelled during a statement closes its connection, and one that is cancelled
+    again during that stops the thread. The close then stops it too, and would wait for ever on a
+    thread that has ended: for each such task, something that keeps the process from ending.
+    """
+
+    def stop(self) -> "asyncio.Future[Any] | None":
+        if not self._running:
+            return None
+        if self._connection is not None:
+            # By itself, since the close that is under way may forget the connection.
+            self._tx.put_nowait((None, self._connection.close))
+        return super().stop()
+
+
+def _open_sqlite(threads: "WeakSet[Thread]", path: str, **options: Any) -> _SqliteConnection:
+    connection = _SqliteConnection(
+        lambda: sqlite3.connect(path, factory=_SqliteHandle, **options), iter_chunk_size=64
+    )
+    connection._thread.daemon = True  # noqa: SLF001 (as SQLAlchemy does it)
+    threads.add(connection._thread)  # noqa: SLF001 (aiosqlite has no other way to wait for it)
+    return connection
 
 
 def _prepare_sqlite(connection: Any, record: Any) -> None:
