@@ -6,7 +6,7 @@ whose contract says that they may be repeated are retried, by gRPC itself, on UN
 
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from datetime import timedelta
 from typing import TypeVar, cast
 
@@ -131,8 +131,10 @@ class Peer:
         self,
         method: grpc.aio.UnaryStreamMultiCallable[RequestT, ResponseT],
         request: RequestT,
-    ) -> AsyncIterator[ResponseT]:
+    ) -> AsyncGenerator[ResponseT, None]:
         """Reads a stream of the peer until it ends; has no deadline.
+
+        Close it (`contextlib.aclosing`) if it may be left before its end: that ends the call.
 
         Raises:
             RemoteError: The peer refused.

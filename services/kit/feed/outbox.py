@@ -1,0 +1,172 @@
+"""The log of what happened in a service, written in the transactions that made it happen."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from croupier.event.v1.event_pb2 import Event
+from google.protobuf.message import Message
+from sqlalchemy import case, event, func, insert, literal, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.kit import telemetry
+from services.kit.clock import Clock
+from services.kit.columns import UtcMicros
+from services.kit.database import Database
+from services.kit.feed.source import Head
+from services.kit.feed.tables import HEAD_ID, OutboxTables
+from services.kit.ids import new_id
+
+_APPENDED = "outbox_appended"
+# How late a reader learns of what another process committed; what this process commits wakes its
+# readers at once.
+_POLL = timedelta(milliseconds=100)
+
+
+class Outbox:
+    """A service's log; an `EventSource` for `FeedServicer`."""
+
+    def __init__(
+        self, database: Database, tables: OutboxTables, *, clock: Clock, poll: timedelta = _POLL
+    ) -> None:
+        """Takes the database in which the service's own changes are committed.
+
+        Args:
+            database: The service's database.
+            tables: What `outbox_tables` has declared.
+            clock: Gives the events their time.
+            poll: How often readers look for what other processes have committed.
+        """
+        self._database = database
+        self._event = tables.event
+        self._head = tables.head
+        self._clock = clock
+        self._poll_s = poll.total_seconds()
+        self._wake = asyncio.Event()
+        # A connection comes back to the pool right after its transaction has ended. That it may
+        # have been rolled back does no harm: a reader that wakes looks for itself.
+        event.listen(database.engine.sync_engine, "checkin", self._returned)
+
+    async def append(
+        self, connection: AsyncConnection, **payload: Message | Mapping[str, object]
+    ) -> int:
+        """Appends one event to the log, as part of the transaction of `connection`.
+
+        It locks the head of the log until the transaction ends, which is what makes `seq` dense and
+        equal to the order of commits, so it should be the last thing that a transaction does: other
+        appending transactions wait for it, and locks are taken in the same order everywhere.
+
+        Args:
+            connection: What `database.transaction()` gave.
+            **payload: The one payload, by its name in `croupier.event.v1.Event`, as in
+                `player_blocked={"player_id": …, "reason": …}`.
+
+        Returns:
+            The event's `seq`.
+
+        Raises:
+            ValueError: There is no such payload or field, or not exactly one payload.
+        """
+        built = Event(**payload)  # type: ignore[arg-type] # the names are checked at run time
+        kind = built.WhichOneof("payload")
+        if kind is None or len(payload) != 1:
+            raise ValueError(f"not exactly one payload: {', '.join(payload) or 'none'}")
+        connection.info[_APPENDED] = True
+        now = literal(self._clock.now(), UtcMicros)
+        last_time = self._head.c.last_create_time
+        moved = await connection.execute(
+            update(self._head)
+            .where(self._head.c.id == HEAD_ID)
+            .values(
+                last_seq=self._head.c.last_seq + 1,
+                last_create_time=case((last_time > now, last_time), else_=now),
+            )
+            .returning(self._head.c.last_seq, last_time)
+        )
+        seq, create_time = moved.one()
+        await connection.execute(
+            insert(self._event).values(
+                seq=seq,
+                create_time=create_time,
+                trace_id=telemetry.current_trace_id(),
+                kind=kind,
+                payload=built.SerializeToString(),
+            )
+        )
+        return int(seq)
+
+    async def begin_incarnation(self, connection: AsyncConnection) -> str:
+        """Marks the log as restored from a backup, so that followers stop, and returns the mark.
+
+        What was committed after the backup is lost here, and followers have derived from it.
+        """
+        incarnation = new_id()
+        await connection.execute(
+            update(self._head).where(self._head.c.id == HEAD_ID).values(incarnation=incarnation)
+        )
+        return incarnation
+
+    async def head(self) -> Head:
+        """Returns what the log has."""
+        first = select(func.min(self._event.c.seq)).scalar_subquery()
+        async with self._database.snapshot() as connection:
+            incarnation, last_seq, first_seq = (
+                await connection.execute(
+                    select(self._head.c.incarnation, self._head.c.last_seq, first)
+                )
+            ).one()
+        return Head(
+            incarnation=incarnation,
+            first_seq=last_seq + 1 if first_seq is None else first_seq,
+            last_seq=last_seq,
+        )
+
+    async def read_page(self, *, after_seq: int, limit: int) -> Sequence[Event]:
+        """Returns the events that follow `after_seq` in order, at most `limit`."""
+        stored = self._event.c
+        async with self._database.snapshot() as connection:
+            rows = (
+                await connection.execute(
+                    select(stored.seq, stored.create_time, stored.trace_id, stored.payload)
+                    .where(stored.seq > after_seq)
+                    .order_by(stored.seq)
+                    .limit(limit)
+                )
+            ).all()
+        events = []
+        for seq, create_time, trace_id, payload in rows:
+            read = Event.FromString(payload)
+            read.seq = seq
+            read.create_time.FromDatetime(create_time)
+            read.trace_id = trace_id
+            events.append(read)
+        return events
+
+    async def wait_for(self, seq: int, *, within: timedelta) -> bool:
+        """Waits until the log has event `seq`, and tells whether it came in time."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + within.total_seconds()
+        while True:
+            # Taken before looking, so that a commit between the two is not missed.
+            wake = self._wake
+            if await self._last_seq() >= seq:
+                return True
+            left = end - loop.time()
+            if left <= 0:
+                return False
+            try:
+                async with asyncio.timeout(min(self._poll_s, left)):
+                    await wake.wait()
+            except TimeoutError:
+                pass
+
+    async def _last_seq(self) -> int:
+        async with self._database.snapshot() as connection:
+            return int((await connection.execute(select(self._head.c.last_seq))).scalar_one())
+
+    def _returned(self, driver_connection: Any, record: Any) -> None:
+        del driver_connection
+        if record.info.pop(_APPENDED, False):
+            self._wake.set()
+            self._wake = asyncio.Event()
