@@ -32,7 +32,7 @@ class Program:
     is_ready: Ready = _at_once
     """Asks the running program whether it serves."""
     drain: Drain | None = None
-    """What is done before it is asked to stop."""
+    """What is done before any program is asked to stop."""
     stop_s_max: float = 15.0
     """How long it may take to stop before it is killed."""
 

@@ -3,11 +3,13 @@
 import base64
 import contextlib
 import fcntl
+import hashlib
 import json
 import os
 import random
 import secrets
 import socket
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +21,8 @@ from scripts.mesh.pki import DevelopmentAuthority
 _PORT_MIN = 10_000
 _PORT_MAX = 32_767
 _PORT_TRIES_MAX = 200
+# What every system takes for the path of a Unix socket.
+_SOCKET_LENGTH_MAX = 100
 
 
 class FolderInUseError(Exception):
@@ -79,6 +83,25 @@ class DataFolder:
         """Returns the path of an SQLite file."""
         return self.path / "databases" / f"{name}.db"
 
+    def socket(self, name: str) -> Path:
+        """Returns a path for a Unix socket: in the folder, or elsewhere if that is too deep."""
+        path = self.edge / f"{name}.sock"
+        if len(str(path)) <= _SOCKET_LENGTH_MAX:
+            return path
+        # The same for the same folder, so that nothing piles up; refused if it is another user's.
+        digest = hashlib.sha256(str(self.path).encode()).hexdigest()[:16]
+        short = Path(tempfile.gettempdir()) / f"croupier-{digest}"
+        short.mkdir(exist_ok=True, mode=0o700)
+        if short.stat().st_uid != os.getuid():
+            raise PermissionError(f"{short} belongs to somebody else")
+        return short / f"{name}.sock"
+
+    def remembered_ports(self, names: tuple[str, ...]) -> dict[str, int]:
+        """Returns which ports these had the last time; nothing for those that are new."""
+        file = self.path / "ports.json"
+        remembered: dict[str, int] = json.loads(file.read_text()) if file.exists() else {}
+        return {name: remembered[name] for name in names if name in remembered}
+
     def ports(self, names: tuple[str, ...], *, fixed: Mapping[str, int]) -> dict[str, int]:
         """Gives each name a free port: the same as the last time if that is free.
 
@@ -89,8 +112,7 @@ class DataFolder:
         Raises:
             PortTakenError: One of the fixed ports is taken.
         """
-        file = self.path / "ports.json"
-        remembered: dict[str, int] = json.loads(file.read_text()) if file.exists() else {}
+        remembered = self.remembered_ports(names)
         given: dict[str, int] = {}
         for name in names:
             if name in fixed:
@@ -103,7 +125,7 @@ class DataFolder:
             if port == 0 or port in reserved or not _is_free(port):
                 port = _free_port(reserved)
             given[name] = port
-        write_private(file, json.dumps({**remembered, **given}, indent=2) + "\n")
+        write_private(self.path / "ports.json", json.dumps(given, indent=2) + "\n")
         return given
 
 
@@ -113,8 +135,13 @@ def random_secret(prefix: str = "") -> str:
 
 
 def random_key() -> str:
-    """Makes a key of 256 bits, base64."""
-    return base64.b64encode(secrets.token_bytes(32)).decode()
+    """Makes a key of 256 bits, base64url."""
+    return base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
+
+
+def read_secret(file: Path) -> str:
+    """Reads a secret; empty if there is none."""
+    return file.read_text().strip() if file.exists() else ""
 
 
 def write_private(file: Path, text: str) -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -13,11 +12,10 @@ _SHOWN_MAX = 20
 _LENGTH_MAX = 300
 _ROTATE_BYTES = 32 * 1024 * 1024
 _LOUD = frozenset({"warning", "error", "critical"})
-_ENVOY = re.compile(
-    r"\[[^\]]+\]\[\d+\]\[(?P<level>warning|error|critical)\]\[[^\]]+\] (?P<text>.*)"
-)
+# Warnings that say only that what was asked for happens.
+_EXPECTED = frozenset({"caught ENVOY_SIGTERM"})
 # What every line says anyway.
-_COMMON = frozenset({"event", "level", "time", "service", "trace_id", "exception", "exc_info"})
+_COMMON = frozenset({"event", "level", "time", "service", "trace_id", "exception", "logger"})
 
 Show = Callable[[str, str], None]
 
@@ -83,14 +81,13 @@ class Journal:
 
 def loud(line: str) -> str:
     """Returns what a log line says if it is a warning or worse; empty otherwise."""
-    envoy = _ENVOY.match(line)
-    if envoy is not None:
-        return f"{envoy['level']}: {envoy['text']}"[:_LENGTH_MAX]
     try:
         entry = json.loads(line)
     except ValueError:
         return ""
     if not isinstance(entry, dict) or entry.get("level") not in _LOUD:
+        return ""
+    if entry.get("event") in _EXPECTED:
         return ""
     values = " ".join(f"{key}={value}" for key, value in entry.items() if key not in _COMMON)
     return f"{entry['level']}: {entry.get('event', '')} {values}".rstrip()[:_LENGTH_MAX]

@@ -76,16 +76,23 @@ class _Keeper:
             why = f"is not ready after {_READY_S_MAX:.0f} s"
             raise StartFailedError(self.program.name, why, self.log)
 
+    async def drain(self) -> None:
+        """Lets the program end what is under way, where it has a way to."""
+        if self.program.drain is None or self.pid is None or not self._ready.is_set():
+            return
+        try:
+            async with asyncio.timeout(_DRAIN_S_MAX):
+                await self.program.drain()
+        except Exception as error:  # noqa: BLE001 (whatever it is, stopping goes on)
+            self._report(self.program.name, f"could not be drained: {error!r}")
+
     async def stop(self) -> None:
-        """Drains the program, asks it to stop, and ends this keeper."""
+        """Asks the program to stop, and ends this keeper."""
         self._stopping = True
         child = self._child
-        if child is not None and child.exit_code is None:
-            if self.program.drain is not None:
-                await self._drain(self.program.drain)
-            if not await child.stop():
-                why = f"did not stop within {self.program.stop_s_max:.0f} s and was killed"
-                self._report(self.program.name, why)
+        if child is not None and child.exit_code is None and not await child.stop():
+            why = f"did not stop within {self.program.stop_s_max:.0f} s and was killed"
+            self._report(self.program.name, why)
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -95,13 +102,6 @@ class _Keeper:
         self._stopping = True
         if self._child is not None:
             self._child.kill()
-
-    async def _drain(self, drain: Callable[[], object]) -> None:
-        try:
-            async with asyncio.timeout(_DRAIN_S_MAX):
-                await drain()  # type: ignore[misc]  # a Drain is awaitable
-        except Exception as error:  # noqa: BLE001 (whatever it is, stopping goes on)
-            self._report(self.program.name, f"could not be drained: {error!r}")
 
     async def _run(self) -> None:
         deaths = 0
@@ -195,7 +195,8 @@ class Supervisor:
             await asyncio.gather(*waiting, return_exceptions=True)
 
     async def stop(self) -> None:
-        """Stops all programs, stage by stage."""
+        """Drains those that can be drained, then stops all programs, stage by stage."""
+        await asyncio.gather(*(keeper.drain() for keeper in self._keepers))
         stages = sorted({keeper.program.stage for keeper in self._keepers})
         for stage in stages:
             await asyncio.gather(

@@ -25,7 +25,7 @@ async def _serve(settings: Settings) -> None:
     stopping = stop_on_signals()
     store = Store(settings.database)
     trusted = ssl.create_default_context(cafile=str(settings.webhook_authority))
-    async with httpx.AsyncClient(verify=trusted) as client:
+    async with httpx.AsyncClient(verify=trusted, trust_env=False) as client:
         webhooks = Webhooks(
             store, client, url=settings.webhook_url, secret=settings.webhook_secret, now=_now
         )

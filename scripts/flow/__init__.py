@@ -1,0 +1,1 @@
+"""The flow that everything serves, played through the front doors, refusals included."""
