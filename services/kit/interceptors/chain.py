@@ -14,7 +14,7 @@ from services.kit.interceptors import deadline, errors
 from services.kit.interceptors.authentication import Authenticator, authenticate
 from services.kit.interceptors.authorization import authorize
 from services.kit.interceptors.telemetry import CallTelemetry
-from services.kit.interceptors.validation import validate
+from services.kit.interceptors.validation import decoder, validate
 
 _RETRY_AFTER = timedelta(milliseconds=250)
 
@@ -78,7 +78,7 @@ class Chain:
                 f"{method.full_name} is for {method.level.name}, which this server cannot prove"
             )
         coders = {
-            "request_deserializer": handler.request_deserializer,
+            "request_deserializer": decoder(handler.request_deserializer),
             "response_serializer": handler.response_serializer,
         }
         if handler.unary_unary:
