@@ -248,6 +248,10 @@ local function unsupported(handle, content_type)
   invalid(handle, "415", "this content type is not taken here", "content_type", shown(content_type))
 end
 
+local function too_large(handle)
+  invalid(handle, "413", "the body is larger than 1 MiB", "bytes_max", "1048576")
+end
+
 local function is_json(content_type)
   local kind, rest = lower(content_type):match("^%s*([^;%s]+)%s*(.*)$")
   return kind == "application/json"
@@ -287,7 +291,7 @@ local function check_headers(handle, route, headers)
   headers:remove("grpc-accept-encoding")
   local length = headers:get("content-length")
   if length and (tonumber(length) or 0) > BODY_BYTES_MAX then
-    invalid(handle, "413", "the body is larger than 1 MiB", "bytes_max", "1048576")
+    too_large(handle)
   end
   local content_type, takes = headers:get("content-type"), route:get("takes")
   if content_type and takes ~= "raw" and not is_json(content_type) then
@@ -315,6 +319,8 @@ local function on_request(handle)
   local size = body and body:length() or 0
   if size == 0 then
     return
+  elseif size > BODY_BYTES_MAX then
+    too_large(handle)
   elseif takes == "query" then
     invalid_field(handle, "this path takes none", "")
   elseif not content_type then

@@ -72,7 +72,13 @@ class Mesh:
     servers: dict[str, Server] = field(default_factory=dict)
     received: list[Received] = field(default_factory=list)
     answers: dict[str, Answer] = field(default_factory=dict)
+    always: dict[str, Answer] = field(default_factory=dict)
     cancelled: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def reset(self) -> None:
+        self.received.clear()
+        self.answers = dict(self.always)
+        self.cancelled = asyncio.Event()
 
     def answer(self, method: str, how: Answer) -> None:
         """Lets `method` answer what `how` returns for a request, or raise what it raises."""
@@ -181,7 +187,8 @@ async def serve_all(
 ) -> None:
     """Starts all five; Security serves the keys of `tokens`."""
     keys = ParseDict(dict(await tokens.fetch_keys()), security_service_pb2.GetJwksResponse())
-    mesh.answer("GetJwks", lambda _: keys)
+    mesh.always["GetJwks"] = lambda _: keys
+    mesh.reset()
     for name in SERVICES:
         server = await serve(mesh, name, authority=authority, tokens=tokens)
         stack.push_async_callback(server.stop)
