@@ -1,0 +1,1 @@
+"""Owns players: who they are, whether they are identified, excluded or blocked."""

@@ -1,0 +1,102 @@
+"""Calls to Security and Wallet."""
+
+from collections.abc import Awaitable
+from typing import TypeVar
+
+from croupier.security.v1 import security_service_pb2, security_service_pb2_grpc
+from croupier.wallet.v1 import wallet_pb2, wallet_service_pb2, wallet_service_pb2_grpc
+
+from services.kit.clients import Peer, PeerFaultError
+from services.kit.errors import (
+    DeadlineExceededError,
+    OverloadedError,
+    RemoteError,
+    UnavailableError,
+)
+from services.player.domain import Change
+
+SECURITY_SERVICE = security_service_pb2.DESCRIPTOR.services_by_name["SecurityService"].full_name
+WALLET_SERVICE = wallet_service_pb2.DESCRIPTOR.services_by_name["WalletService"].full_name
+
+ResponseT = TypeVar("ResponseT")
+
+
+class SecurityClient:
+    """What Player asks of Security."""
+
+    def __init__(self, peer: Peer) -> None:
+        """Takes the connection."""
+        self._peer = peer
+        self._stub = security_service_pb2_grpc.SecurityServiceStub(peer.channel)
+
+    async def create_credential(self, *, player_id: str, email: str, password: str) -> None:
+        """Creates the credential of a player; safe to repeat with the same arguments.
+
+        Raises:
+            RemoteError: Security refuses the address or the password.
+            UnavailableError: It does not answer.
+            DeadlineExceededError: It did not answer in time.
+        """
+        request = security_service_pb2.CreateCredentialRequest(
+            player_id=player_id, email=email, password=password
+        )
+        await self._peer.call(self._stub.CreateCredential, request)
+
+    async def end_login_sessions(self, *, player_id: str) -> None:
+        """Ends all login and game sessions of a player; safe to repeat.
+
+        Raises:
+            UnavailableError: It is not known to have happened.
+        """
+        request = security_service_pb2.EndLoginSessionsRequest(player_id=player_id)
+        await _certain(self._peer, self._peer.call(self._stub.EndLoginSessions, request))
+
+
+class WalletClient:
+    """What Player asks of Wallet."""
+
+    def __init__(self, peer: Peer) -> None:
+        """Takes the connection."""
+        self._peer = peer
+        self._stub = wallet_service_pb2_grpc.WalletServiceStub(peer.channel)
+
+    async def open_wallet(self, *, player_id: str, currency_code: str) -> None:
+        """Opens the wallet of a player; safe to repeat.
+
+        Raises:
+            UnavailableError: It is not known to be open.
+        """
+        request = wallet_service_pb2.OpenWalletRequest(
+            player_id=player_id, currency_code=currency_code
+        )
+        await _certain(self._peer, self._peer.call(self._stub.OpenWallet, request))
+
+    async def set_restrictions(self, change: Change) -> None:
+        """Tells the wallet what a player may not do from now on; a repeat has no effect.
+
+        Raises:
+            UnavailableError: It is not known to have happened.
+        """
+        request = wallet_service_pb2.SetRestrictionsRequest(
+            request_id=change.change_id,
+            player_id=change.player_id,
+            restrictions=[
+                wallet_pb2.Restriction.Value(name) for name in sorted(change.restrictions)
+            ],
+        )
+        await _certain(self._peer, self._peer.call(self._stub.SetRestrictions, request))
+
+
+async def _certain(peer: Peer, call: Awaitable[ResponseT]) -> ResponseT:
+    """Waits for an answer, of which none but success means anything to our caller.
+
+    Raises:
+        UnavailableError: There is none; the caller may repeat.
+        PeerFaultError: The peer refuses what it must not refuse.
+    """
+    try:
+        return await call
+    except (DeadlineExceededError, OverloadedError):
+        raise UnavailableError(dependency=peer.name) from None
+    except RemoteError as error:
+        raise PeerFaultError(f"{peer.name}: {error.reason}: {error.message}") from None

@@ -1,0 +1,73 @@
+"""Writes down what became of a player, with everything that must follow from it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from services.kit.clock import Clock
+from services.kit.database import Database
+from services.kit.feed import Outbox
+from services.kit.ids import new_id
+from services.player.domain import Change, Player
+from services.player.store import Transaction, outstanding, players
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """The store of players, its event log, and the clock that both go by."""
+
+    database: Database
+    outbox: Outbox
+    clock: Clock
+
+    async def save(
+        self,
+        transaction: Transaction,
+        player: Player,
+        *,
+        was: Player,
+        now: datetime,
+        **event: Mapping[str, object],
+    ) -> Player:
+        """Saves a player, whom the transaction has locked. It is the transaction's last step.
+
+        If other restrictions follow from the new facts than from the old ones, the change that the
+        wallet must learn is saved too: no use case can forget it.
+
+        Args:
+            transaction: The transaction.
+            player: The new facts.
+            was: The facts as they were locked.
+            now: The time of the transaction.
+            **event: What followers shall learn, as for `Outbox.append`.
+
+        Returns:
+            The player as saved.
+        """
+        restrictions = player.restrictions_at(now)
+        saved = player
+        if restrictions != was.restrictions:
+            saved = replace(player, restrictions=restrictions, change_number=was.change_number + 1)
+        await players.save(transaction, saved)
+        if saved.change_number != was.change_number:
+            change = Change(
+                change_id=new_id(),
+                player_id=saved.player_id,
+                number=saved.change_number,
+                restrictions=restrictions,
+                attempted=False,
+            )
+            await outstanding.add_change(transaction, change, now=now)
+        # The log's end is locked from here to the commit.
+        if saved.registered and not was.registered:
+            await self.outbox.append(
+                transaction,
+                player_registered={
+                    "player_id": saved.player_id,
+                    "country_code": saved.country_code,
+                    "currency_code": saved.currency_code,
+                },
+            )
+        if event:
+            await self.outbox.append(transaction, **event)
+        return saved
