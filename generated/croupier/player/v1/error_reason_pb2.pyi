@@ -72,13 +72,14 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
          "metadata": {"cause": "document_unknown"}}
     """
     ERROR_REASON_EXCLUDED: _ErrorReason.ValueType  # 9
-    """FAILED_PRECONDITION: the player is excluded.
+    """FAILED_PRECONDITION: the player is excluded. `end_time` is empty if it never ends.
 
         {"reason": "ERROR_REASON_EXCLUDED", "domain": "croupier",
          "metadata": {"end_time": "2027-01-01T00:00:00Z"}}
     """
     ERROR_REASON_EXCLUSION_NOT_SHORTENED: _ErrorReason.ValueType  # 10
-    """FAILED_PRECONDITION: the new exclusion would end before the one in force.
+    """FAILED_PRECONDITION: the new exclusion would end before the one in force, whose `end_time` is
+    empty if it never ends.
 
         {"reason": "ERROR_REASON_EXCLUSION_NOT_SHORTENED", "domain": "croupier",
          "metadata": {"end_time": "2027-01-01T00:00:00Z"}}
@@ -137,13 +138,14 @@ ERROR_REASON_IDENTITY_REFUSED: ErrorReason.ValueType  # 8
      "metadata": {"cause": "document_unknown"}}
 """
 ERROR_REASON_EXCLUDED: ErrorReason.ValueType  # 9
-"""FAILED_PRECONDITION: the player is excluded.
+"""FAILED_PRECONDITION: the player is excluded. `end_time` is empty if it never ends.
 
     {"reason": "ERROR_REASON_EXCLUDED", "domain": "croupier",
      "metadata": {"end_time": "2027-01-01T00:00:00Z"}}
 """
 ERROR_REASON_EXCLUSION_NOT_SHORTENED: ErrorReason.ValueType  # 10
-"""FAILED_PRECONDITION: the new exclusion would end before the one in force.
+"""FAILED_PRECONDITION: the new exclusion would end before the one in force, whose `end_time` is
+empty if it never ends.
 
     {"reason": "ERROR_REASON_EXCLUSION_NOT_SHORTENED", "domain": "croupier",
      "metadata": {"end_time": "2027-01-01T00:00:00Z"}}
