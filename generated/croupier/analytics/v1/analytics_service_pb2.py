@@ -29,7 +29,7 @@ from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-croupier/analytics/v1/analytics_service.proto\x12\x15\x63roupier.analytics.v1\x1a\x1b\x62uf/validate/validate.proto\x1a%croupier/analytics/v1/analytics.proto\x1a!croupier/options/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x85\x03\n\x18QueryGameActivityRequest\x12\x36\n\nstart_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01\x12\x34\n\x08\x65nd_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01\x12\x41\n\x0bgranularity\x18\x03 \x01(\x0e\x32\".croupier.analytics.v1.GranularityB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12I\n\ndimensions\x18\x04 \x03(\x0e\x32 .croupier.analytics.v1.DimensionB\x13\xbaH\x10\x92\x01\r\x10\x02\x18\x01\"\x07\x82\x01\x04\x10\x01 \x00\x12\x18\n\x07game_id\x18\x05 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x1c\n\x0bprovider_id\x18\x06 \x01(\tB\x07\xbaH\x04r\x02\x18 \x12\x35\n\rcurrency_code\x18\x07 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^([A-Z][A-Z0-9]{2,9})?$\"\x85\x01\n\x19QueryGameActivityResponse\x12\x37\n\nactivities\x18\x01 \x03(\x0b\x32#.croupier.analytics.v1.GameActivity\x12/\n\x0b\x66ollow_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp2\xc7\x01\n\x10\x41nalyticsService\x12\xb2\x01\n\x11QueryGameActivity\x12/.croupier.analytics.v1.QueryGameActivityRequest\x1a\x30.croupier.analytics.v1.QueryGameActivityResponse\":\x90\x02\x01\xaa\xbb\x18\x12\x08\x03\x12\x05\x61\x64min\x12\x07\x61nalyst\x82\xd3\xe4\x93\x02\x1b\x12\x19/v1/reports/game-activityb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-croupier/analytics/v1/analytics_service.proto\x12\x15\x63roupier.analytics.v1\x1a\x1b\x62uf/validate/validate.proto\x1a%croupier/analytics/v1/analytics.proto\x1a!croupier/options/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9f\x03\n\x18QueryGameActivityRequest\x12\x43\n\nstart_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x13\xbaH\x10\xb2\x01\n\x1a\x06\x08\x80\xb2\xf8\x84\x1b\x32\x00\xc8\x01\x01\x12\x41\n\x08\x65nd_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x13\xbaH\x10\xb2\x01\n\x1a\x06\x08\x80\xb2\xf8\x84\x1b\x32\x00\xc8\x01\x01\x12\x41\n\x0bgranularity\x18\x03 \x01(\x0e\x32\".croupier.analytics.v1.GranularityB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12I\n\ndimensions\x18\x04 \x03(\x0e\x32 .croupier.analytics.v1.DimensionB\x13\xbaH\x10\x92\x01\r\x10\x02\x18\x01\"\x07\x82\x01\x04\x10\x01 \x00\x12\x18\n\x07game_id\x18\x05 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x1c\n\x0bprovider_id\x18\x06 \x01(\tB\x07\xbaH\x04r\x02\x18 \x12\x35\n\rcurrency_code\x18\x07 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^([A-Z][A-Z0-9]{2,9})?$\"\x85\x01\n\x19QueryGameActivityResponse\x12\x37\n\nactivities\x18\x01 \x03(\x0b\x32#.croupier.analytics.v1.GameActivity\x12/\n\x0b\x66ollow_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp2\xc7\x01\n\x10\x41nalyticsService\x12\xb2\x01\n\x11QueryGameActivity\x12/.croupier.analytics.v1.QueryGameActivityRequest\x1a\x30.croupier.analytics.v1.QueryGameActivityResponse\":\x90\x02\x01\xaa\xbb\x18\x12\x08\x03\x12\x05\x61\x64min\x12\x07\x61nalyst\x82\xd3\xe4\x93\x02\x1b\x12\x19/v1/reports/game-activityb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,9 +37,9 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'croupier.analytics.v1.analy
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_QUERYGAMEACTIVITYREQUEST'].fields_by_name['start_time']._loaded_options = None
-  _globals['_QUERYGAMEACTIVITYREQUEST'].fields_by_name['start_time']._serialized_options = b'\272H\003\310\001\001'
+  _globals['_QUERYGAMEACTIVITYREQUEST'].fields_by_name['start_time']._serialized_options = b'\272H\020\262\001\n\032\006\010\200\262\370\204\0332\000\310\001\001'
   _globals['_QUERYGAMEACTIVITYREQUEST'].fields_by_name['end_time']._loaded_options = None
-  _globals['_QUERYGAMEACTIVITYREQUEST'].fields_by_name['end_time']._serialized_options = b'\272H\003\310\001\001'
+  _globals['_QUERYGAMEACTIVITYREQUEST'].fields_by_name['end_time']._serialized_options = b'\272H\020\262\001\n\032\006\010\200\262\370\204\0332\000\310\001\001'
   _globals['_QUERYGAMEACTIVITYREQUEST'].fields_by_name['granularity']._loaded_options = None
   _globals['_QUERYGAMEACTIVITYREQUEST'].fields_by_name['granularity']._serialized_options = b'\272H\005\202\001\002\020\001'
   _globals['_QUERYGAMEACTIVITYREQUEST'].fields_by_name['dimensions']._loaded_options = None
@@ -53,9 +53,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ANALYTICSSERVICE'].methods_by_name['QueryGameActivity']._loaded_options = None
   _globals['_ANALYTICSSERVICE'].methods_by_name['QueryGameActivity']._serialized_options = b'\220\002\001\252\273\030\022\010\003\022\005admin\022\007analyst\202\323\344\223\002\033\022\031/v1/reports/game-activity'
   _globals['_QUERYGAMEACTIVITYREQUEST']._serialized_start=239
-  _globals['_QUERYGAMEACTIVITYREQUEST']._serialized_end=628
-  _globals['_QUERYGAMEACTIVITYRESPONSE']._serialized_start=631
-  _globals['_QUERYGAMEACTIVITYRESPONSE']._serialized_end=764
-  _globals['_ANALYTICSSERVICE']._serialized_start=767
-  _globals['_ANALYTICSSERVICE']._serialized_end=966
+  _globals['_QUERYGAMEACTIVITYREQUEST']._serialized_end=654
+  _globals['_QUERYGAMEACTIVITYRESPONSE']._serialized_start=657
+  _globals['_QUERYGAMEACTIVITYRESPONSE']._serialized_end=790
+  _globals['_ANALYTICSSERVICE']._serialized_start=793
+  _globals['_ANALYTICSSERVICE']._serialized_end=992
 # @@protoc_insertion_point(module_scope)

@@ -43,11 +43,13 @@ class QueryGameActivityRequest(_message.Message):
     """Only this currency; empty for all."""
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
-        """Begin of the interval, included. Rounded down to a whole bucket."""
+        """Begin of the interval, included, from 1970 to 2199. Rounded down to a whole bucket; to a whole
+        minute if there is only one bucket.
+        """
 
     @_builtins.property
     def end_time(self) -> _timestamp_pb2.Timestamp:
-        """End of the interval, excluded. Rounded up to a whole bucket."""
+        """End of the interval, excluded, from 1970 to 2199. Rounded up likewise."""
 
     @_builtins.property
     def dimensions(self) -> _containers.RepeatedScalarFieldContainer[_analytics_pb2.Dimension.ValueType]:
@@ -86,7 +88,7 @@ class QueryGameActivityResponse(_message.Message):
 
     @_builtins.property
     def follow_time(self) -> _timestamp_pb2.Timestamp:
-        """Events up to here are counted; unset if none has been seen yet."""
+        """When the last event was committed that is counted; unset if none has been seen yet."""
 
     def __init__(
         self,

@@ -52,7 +52,7 @@ class AnalyticsServiceServicer:
         Money that was rolled back is not counted: it is deducted in the bucket of the rollback. Figures
         follow the ledger within a second; `follow_time` says how far they are. Amounts of different
         currencies are never added up. Returns INVALID_ARGUMENT with INTERVAL_INVALID if the interval is
-        empty, or has more than 10,000 buckets.
+        empty, or has more than 10,000 buckets, or if there are more than 10,000 groups to answer with.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -39,7 +39,7 @@ class AnalyticsServiceStub:
     Money that was rolled back is not counted: it is deducted in the bucket of the rollback. Figures
     follow the ledger within a second; `follow_time` says how far they are. Amounts of different
     currencies are never added up. Returns INVALID_ARGUMENT with INTERVAL_INVALID if the interval is
-    empty, or has more than 10,000 buckets.
+    empty, or has more than 10,000 buckets, or if there are more than 10,000 groups to answer with.
     """
 
 @_typing.type_check_only
@@ -53,7 +53,7 @@ class AnalyticsServiceAsyncStub(AnalyticsServiceStub):
     Money that was rolled back is not counted: it is deducted in the bucket of the rollback. Figures
     follow the ledger within a second; `follow_time` says how far they are. Amounts of different
     currencies are never added up. Returns INVALID_ARGUMENT with INTERVAL_INVALID if the interval is
-    empty, or has more than 10,000 buckets.
+    empty, or has more than 10,000 buckets, or if there are more than 10,000 groups to answer with.
     """
 
 class AnalyticsServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -70,7 +70,7 @@ class AnalyticsServiceServicer(metaclass=_abc_1.ABCMeta):
         Money that was rolled back is not counted: it is deducted in the bucket of the rollback. Figures
         follow the ledger within a second; `follow_time` says how far they are. Amounts of different
         currencies are never added up. Returns INVALID_ARGUMENT with INTERVAL_INVALID if the interval is
-        empty, or has more than 10,000 buckets.
+        empty, or has more than 10,000 buckets, or if there are more than 10,000 groups to answer with.
         """
 
 def add_AnalyticsServiceServicer_to_server(servicer: AnalyticsServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

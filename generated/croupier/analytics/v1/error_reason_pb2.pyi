@@ -25,7 +25,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_UNSPECIFIED: _ErrorReason.ValueType  # 0
     """Not used."""
     ERROR_REASON_INTERVAL_INVALID: _ErrorReason.ValueType  # 1
-    """INVALID_ARGUMENT: the interval is empty, or has more buckets than one answer may hold.
+    """INVALID_ARGUMENT: the interval is empty, or has more buckets or groups than one answer may
+    hold. `buckets` is 0 for an empty interval, and 10001 for more groups.
 
         {"reason": "ERROR_REASON_INTERVAL_INVALID", "domain": "croupier",
          "metadata": {"buckets": "525600", "buckets_max": "10000"}}
@@ -37,7 +38,8 @@ class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
 ERROR_REASON_UNSPECIFIED: ErrorReason.ValueType  # 0
 """Not used."""
 ERROR_REASON_INTERVAL_INVALID: ErrorReason.ValueType  # 1
-"""INVALID_ARGUMENT: the interval is empty, or has more buckets than one answer may hold.
+"""INVALID_ARGUMENT: the interval is empty, or has more buckets or groups than one answer may
+hold. `buckets` is 0 for an empty interval, and 10001 for more groups.
 
     {"reason": "ERROR_REASON_INTERVAL_INVALID", "domain": "croupier",
      "metadata": {"buckets": "525600", "buckets_max": "10000"}}
