@@ -5,11 +5,8 @@ anything. AES-256-GCM; each sealed value is bound to the row that it was made fo
 """
 
 import base64
-import binascii
 import hashlib
-import os
 import secrets
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,6 +16,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 _KEY_BYTES = 32
 _KEY_ID_BYTES = 8
 _NONCE_BYTES = 12
+_STANDARD = str.maketrans("-_", "+/")
 _VERSION = b"\x01"
 _HEADER_BYTES = len(_VERSION) + _KEY_ID_BYTES + _NONCE_BYTES
 
@@ -63,47 +61,29 @@ class Sealer:
 
 
 def load(path: Path) -> Sealer:
-    """Reads the key-encryption keys: base64url, one a line, newest first.
+    """Reads the key-encryption keys: base64, one a line, newest first.
 
     Raises:
         KeyFileError: The file is missing, or a line is not a key of 32 bytes.
     """
     if not path.exists():
         raise KeyFileError(f"{path} is missing")
-    keys = [_decoded(path, line) for line in path.read_text(encoding="ascii").split()]
+    keys = [
+        _decoded(path, line) for line in path.read_text(encoding="utf-8", errors="replace").split()
+    ]
     if not keys:
         raise KeyFileError(f"{path} holds no key")
     return Sealer(keys)
 
 
-def create(path: Path) -> None:
-    """Makes the file with one new key, readable by its owner only; leaves an existing one alone."""
-    if path.exists():
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    key = base64.urlsafe_b64encode(secrets.token_bytes(_KEY_BYTES))
-    # mkstemp makes the file for its owner only. It gets its name once it is complete, and a link
-    # fails where the name is taken: of two processes that start at once, one makes the key.
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(key + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-        Path(path).hardlink_to(temporary)
-    except FileExistsError:
-        pass
-    finally:
-        Path(temporary).unlink()
-
-
 def _decoded(path: Path, line: str) -> bytes:
     try:
-        key = base64.urlsafe_b64decode(line)
-    except (binascii.Error, ValueError):
+        # Either alphabet: tools that make such keys differ.
+        key = base64.b64decode(line.translate(_STANDARD), validate=True)
+    except ValueError:
         key = b""
     if len(key) != _KEY_BYTES:
-        raise KeyFileError(f"{path} holds a line that is not {_KEY_BYTES} bytes in base64url")
+        raise KeyFileError(f"{path} holds a line that is not {_KEY_BYTES} bytes in base64")
     return key
 
 

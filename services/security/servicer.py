@@ -210,4 +210,6 @@ def _timestamp(moment: datetime | None) -> Timestamp | None:
 
 
 def _moment(timestamp: Timestamp) -> datetime:
-    return from_micros(min(max(timestamp.ToMicroseconds(), 0), _MICROS_MAX))
+    # By hand: the message's own conversions raise where a Timestamp exceeds the calendar.
+    micros = timestamp.seconds * 1_000_000 + timestamp.nanos // 1_000
+    return from_micros(min(max(micros, 0), _MICROS_MAX))

@@ -1,9 +1,10 @@
-"""How Security is set up; the only reader of the environment."""
+"""The settings of the Security service."""
 
 from datetime import timedelta
 from pathlib import Path
 
 from pydantic import Field
+from pydantic_settings import SettingsConfigDict
 
 from services.kit.settings import ServerSettings
 from services.security.domain.credentials import SubjectKind
@@ -13,22 +14,25 @@ from services.security.domain.signing_keys import RotationRules
 _MINUTE = timedelta(minutes=1)
 
 
-class SecuritySettings(ServerSettings):
-    """Each is an environment variable with the prefix `CROUPIER_`; times are ISO 8601 durations."""
+class Settings(ServerSettings):
+    """What differs between installations of Security."""
 
-    database_url: str = "sqlite+aiosqlite:///var/security.db"
-    """Where credentials, sessions and keys are stored."""
+    model_config = SettingsConfigDict(hide_input_in_errors=True)
+
+    database_url: str
+    """Where credentials, sessions and keys are: `sqlite+aiosqlite:///…` or
+    `postgresql+asyncpg://…`."""
     migrate: bool = False
-    """Whether to bring the database up to date at start; on SQLite that happens anyway."""
-    key_encryption_key_file: Path = Path("var/security.kek")
-    """The keys that seal secrets in the database: 32 bytes each in base64url, one a line, newest
-    first. With SQLite it is made if it is missing; with PostgreSQL it must exist."""
+    """Brings the database up to date at start. On for SQLite in any case."""
+    key_encryption_key_file: Path
+    """The keys that seal secrets in the database: 32 bytes each in base64, one a line, newest
+    first. Without it the secrets are lost; it does not belong into a backup of the database."""
     game_address: str
     """Where Game listens."""
     game_timeout: timedelta = timedelta(seconds=2)
     """How long Game may take to end game sessions."""
 
-    access_token_life: timedelta = Field(timedelta(minutes=10), ge=_MINUTE, le=60 * _MINUTE)
+    access_token_life: timedelta = Field(timedelta(minutes=10), gt=timedelta(), le=60 * _MINUTE)
     """How long an access token is valid. It cannot be revoked, so this is kept short."""
     player_session_idle: timedelta = Field(timedelta(minutes=30), ge=_MINUTE)
     """After how long without a refresh a player must log in again (GLI-19 2.5.4)."""

@@ -72,7 +72,7 @@ class Lockout:
         if self.unlock_time is not None and not self.is_locked(now):
             # What was tried during a lock that is over does not count towards the next one.
             since = max(since, self.unlock_time)
-        return tuple(time for time in self.failure_times if time > since)
+        return tuple(time for time in self.failure_times if time >= since)
 
 
 @dataclass(frozen=True, slots=True)

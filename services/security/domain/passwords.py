@@ -5,6 +5,7 @@ The rules describe families, not a list of strings: `Passw0rd2027!`, `qwertyuiop
 """
 
 import re
+import string
 
 from services.security.domain.credentials import normalised_email, normalised_password
 
@@ -61,10 +62,15 @@ _REPEATED_UNIT_MAX = 6
 _DISTINCT_MIN = 4
 _LEFT_OVER_MIN = 4
 _WORDS_MAX = 3
+_AROUND = string.digits + string.punctuation + string.whitespace
 # The longest word is an address's own.
 _WORD_LENGTH_MAX = 254
-_CONTEXT_LENGTH_MIN = 4
-_LOOKALIKES = str.maketrans("013457@$!|", "oleastasii")
+_CONTEXT_LENGTH_MIN = 3
+# A one stands for two letters.
+_LOOKALIKES = (
+    str.maketrans("013457@$!|", "oleastasil"),
+    str.maketrans("013457@$!|", "oieastasil"),
+)
 
 
 def is_common(password: str, *, email: str) -> bool:
@@ -119,18 +125,16 @@ def _is_made_of_words(plain: str, words: frozenset[str]) -> bool:
     """Tells whether the letters are one to three of the words, whatever digits surround them."""
     return any(
         _splits(re.sub(r"[\W\d_]", "", form), words, left=_WORDS_MAX)
-        for form in (plain, _undisguised(plain))
+        for form in (plain, *_undisguised(plain))
     )
 
 
-def _undisguised(plain: str) -> str:
+def _undisguised(plain: str) -> list[str]:
     """Reads look-alikes inside the word as letters, and takes away what surrounds it."""
-    inner = re.fullmatch(r"([\W\d_]*)(.*?)([\W\d_]*)", plain, re.DOTALL)
-    if inner is None:
-        return plain
+    inner = plain.strip(_AROUND)
     # A word may also begin with a look-alike: `$ecret`, `1loveyou`.
-    head = inner[1][-1:] if inner[1] else ""
-    return (head + inner[2]).translate(_LOOKALIKES)
+    before = plain[: plain.find(inner)][-1:]
+    return [form.translate(table) for form in (inner, before + inner) for table in _LOOKALIKES]
 
 
 def _splits(letters: str, words: frozenset[str], *, left: int) -> bool:

@@ -1,53 +1,61 @@
-"""Puts the service together."""
+"""The parts of a running Security service, made from its settings."""
 
 import asyncio
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from typing import Any
 
-from croupier.event.v1 import feed_service_pb2_grpc
-from croupier.security.v1 import security_service_pb2_grpc
-
 from services.kit import migrations, telemetry
-from services.kit.clock import Clock, SystemClock
+from services.kit.clock import Clock
 from services.kit.database import Database
 from services.kit.feed import FeedServicer, Outbox
-from services.kit.server import Server
+from services.kit.interceptors.authentication import Authenticators
 from services.kit.tokens import token_authenticators
 from services.security import sealing
 from services.security.clients import GameClient
 from services.security.hashing import PasswordHasher
-from services.security.sealing import Sealer
 from services.security.service.api_keys import ApiKeys
 from services.security.service.credentials import Credentials
 from services.security.service.second_factor import SecondFactor
 from services.security.service.sessions import LoginSessions
 from services.security.service.signing_keys import SigningKeys
 from services.security.servicer import SecurityServicer, json_web_key
-from services.security.settings import SecuritySettings
+from services.security.settings import Settings
 from services.security.tables import OUTBOX
 from services.security.upkeep import Upkeep
 
 _PACKAGE = "services.security"
+_SCHEMA = "security"
 
 
-class OutdatedDatabaseError(Exception):
-    """The database was not migrated to what this code expects."""
+class NotMigratedError(Exception):
+    """The database is not at the version of this code; the service does not start."""
 
 
-async def build(
-    settings: SecuritySettings, stack: AsyncExitStack, *, clock: Clock | None = None
-) -> Server:
-    """Opens the store, makes what is made once, and returns the server; nothing listens yet.
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a server serves."""
 
-    Args:
-        settings: How.
-        stack: What must be closed at the end is put on it.
-        clock: Tells the time; the machine's if not given.
+    database: Database
+    authenticators: Authenticators
+    security: SecurityServicer
+    feed: FeedServicer
+
+
+async def assemble(settings: Settings, stack: AsyncExitStack, *, clock: Clock) -> Parts:
+    """Opens what the service needs, makes what is made once, and starts the upkeep.
+
+    The stack closes all of it.
+
+    Raises:
+        NotMigratedError: The database must be migrated first.
+        KeyFileError: The key-encryption key is missing.
+        SealBrokenError: It is not the one that sealed what is in the database.
+        FirstOperatorError: The first operator cannot be created as the settings say.
     """
-    clock = clock or SystemClock()
     database = await _open_database(settings, stack)
-    sealer = _load_sealer(settings, database)
+    sealer = sealing.load(settings.key_encryption_key_file)
     outbox = Outbox(database, OUTBOX, clock=clock)
     hasher = PasswordHasher(
         memory_kib=settings.password_hash_memory_kib,
@@ -90,44 +98,32 @@ async def build(
     async def fetch_own_keys() -> Mapping[str, Any]:
         return {"keys": [json_web_key(key) for key in await keys.published()]}
 
-    server = Server(settings, authenticators=token_authenticators(fetch_own_keys))
-    server.require(database.ping)
-    server.add(
-        security_service_pb2_grpc.add_SecurityServiceServicer_to_server,
-        SecurityServicer(
+    return Parts(
+        database=database,
+        authenticators=token_authenticators(fetch_own_keys),
+        security=SecurityServicer(
             credentials=credentials,
             sessions=sessions,
             second_factor=second_factor,
             keys=keys,
             api_keys=ApiKeys(database, clock=clock),
         ),
+        feed=FeedServicer(outbox),
     )
-    feed = FeedServicer(outbox)
-    server.add(feed_service_pb2_grpc.add_FeedServiceServicer_to_server, feed)
-    server.on_drain(feed.drain)
-    return server
 
 
-async def _open_database(settings: SecuritySettings, stack: AsyncExitStack) -> Database:
-    database = Database(settings.database_url, schema="security")
+async def _open_database(settings: Settings, stack: AsyncExitStack) -> Database:
+    database = Database(settings.database_url, schema=_SCHEMA)
     stack.push_async_callback(database.close)
     telemetry.instrument(database.engine.sync_engine)
     if database.is_sqlite or settings.migrate:
         await migrations.upgrade(settings.database_url, _PACKAGE)
     elif not await migrations.is_current(database, _PACKAGE):
-        raise OutdatedDatabaseError("migrate the database first, or set CROUPIER_MIGRATE=true")
+        raise NotMigratedError("migrate the database first, or set CROUPIER_MIGRATE=true")
     return database
 
 
-def _load_sealer(settings: SecuritySettings, database: Database) -> Sealer:
-    # Only beside an embedded store: elsewhere a missing file is a mistake, and a fresh key on one
-    # of several replicas would seal what the others cannot open.
-    if database.is_sqlite:
-        sealing.create(settings.key_encryption_key_file)
-    return sealing.load(settings.key_encryption_key_file)
-
-
-async def _create_first_operator(settings: SecuritySettings, credentials: Credentials) -> None:
+async def _create_first_operator(settings: Settings, credentials: Credentials) -> None:
     file = settings.first_operator_password_file
     if settings.first_operator_email and file is not None:
         password = (await asyncio.to_thread(file.read_text, encoding="utf-8")).rstrip("\r\n")
@@ -137,7 +133,7 @@ async def _create_first_operator(settings: SecuritySettings, credentials: Creden
 
 
 def _start_upkeep(
-    settings: SecuritySettings, stack: AsyncExitStack, keys: SigningKeys, sessions: LoginSessions
+    settings: Settings, stack: AsyncExitStack, keys: SigningKeys, sessions: LoginSessions
 ) -> None:
     upkeep = Upkeep(
         {
