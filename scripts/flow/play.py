@@ -17,7 +17,8 @@ from scripts.sandbox.tracing import Tracing
 
 # Errors whose text says what a reader must know; of others the type matters too.
 _TOLD = (StepFailedError, UnexpectedReplyError, SeedError)
-_PATIENCE_S = 1.0
+_PATIENCE_S = 10.0
+_FIGURES_WITHIN_S = 1.0
 _NAME_WIDTH = 46
 _BALANCE_WIDTH = 12
 
@@ -27,6 +28,7 @@ async def play(
     *,
     steps: Sequence[Step] = STEPS,
     patience_s: float = _PATIENCE_S,
+    figures_within_s: float = _FIGURES_WITHIN_S,
     console: Console | None = None,
 ) -> bool:
     """Plays the steps until one does not hold.
@@ -34,7 +36,8 @@ async def play(
     Args:
         mesh: Where everything is.
         steps: What to play.
-        patience_s: How long what follows the ledger may take to show it.
+        patience_s: How long is waited for what follows from something else.
+        figures_within_s: How soon after a movement Analytics must show it.
         console: Where to print.
 
     Returns:
@@ -45,7 +48,9 @@ async def play(
     stage = ""
     began = stopwatch()
     try:
-        async with open_world(mesh, patience_s=patience_s) as world:
+        async with open_world(
+            mesh, patience_s=patience_s, figures_within_s=figures_within_s
+        ) as world:
             for step in steps:
                 if step.stage != stage:
                     stage = step.stage

@@ -5,6 +5,7 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 
@@ -20,6 +21,8 @@ from scripts.mesh.front_door import FrontDoor
 from scripts.mesh.seed import Operator
 
 _LOOK_EVERY_S = 0.02
+# An access token with less than this left is replaced before it is used.
+_FRESH = timedelta(seconds=2)
 
 FoundT = TypeVar("FoundT")
 
@@ -58,7 +61,9 @@ class World:
     player: Player
     stream: BalanceStream
     patience_s: float
-    """How long what follows the ledger may take to show it."""
+    """How long is waited for what follows from something else."""
+    figures_within_s: float
+    """How soon after a movement Analytics must show it."""
 
     balance: int = 0
     """What the player must have, by the steps so far."""
@@ -70,6 +75,7 @@ class World:
     bet: Answer | None = None
     last_movement_at: float = 0.0
     activity_before: Activity = field(default_factory=Activity)
+    _operator: Operator | None = None
 
     @property
     def game_id(self) -> str:
@@ -77,8 +83,12 @@ class World:
         return self.mesh.game_ids[0]
 
     async def operator(self) -> Operator:
-        """Logs the first operator in."""
-        return await Operator.login(self.door, read_secret(Path(self.mesh.operator_password_file)))
+        """Returns the first operator, with a token that is good for a moment at least."""
+        known = self._operator
+        if known is None or known.expire_time - datetime.now(UTC) < _FRESH:
+            password = read_secret(Path(self.mesh.operator_password_file))
+            known = self._operator = await Operator.login(self.door, password)
+        return known
 
     async def eventually(
         self, look: Callable[[], Awaitable[FoundT | None]], *, otherwise: Callable[[], str]
@@ -99,7 +109,9 @@ class World:
 
 
 @asynccontextmanager
-async def open_world(mesh: Description, *, patience_s: float) -> AsyncIterator[World]:
+async def open_world(
+    mesh: Description, *, patience_s: float, figures_within_s: float
+) -> AsyncIterator[World]:
     """Opens all clients, and closes them at the end."""
     authority = Path(mesh.authority)
     provider = ProviderControl(
@@ -124,6 +136,7 @@ async def open_world(mesh: Description, *, patience_s: float) -> AsyncIterator[W
                 player=player,
                 stream=stream,
                 patience_s=patience_s,
+                figures_within_s=figures_within_s,
             )
         finally:
             await stream.stop()

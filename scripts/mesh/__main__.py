@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import re
 import shutil
 import signal
 import sys
@@ -24,17 +25,29 @@ from scripts.mesh.supervisor import StartFailedError
 _DEFAULT_PORT = 8443
 _PORT_MAX = 65_535
 # So short that the flow can wait for a token to expire instead of making a false one.
-_ONCE_TOKEN_LIFE = timedelta(seconds=6)
+_ONCE_TOKEN_LIFE_S = 6.0
 _FAILED = 1
 _KILLED = 130
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
+_COLLECTOR = re.compile(r"(http://[A-Za-z0-9.-]+:[0-9]{1,5}/?)?")
+_DATABASE = re.compile(r"(postgres(ql)?(\+asyncpg)?://.+)?")
+
 Play = Callable[[Description], Awaitable[bool]]
 
 
+def _checked(pattern: re.Pattern[str], rule: str) -> Callable[[str], str]:
+    def check(value: str) -> str:
+        if not pattern.fullmatch(value):
+            raise typer.BadParameter(rule)
+        return value
+
+    return check
+
+
 @app.command()
-def up(
+def up(  # noqa: PLR0913, PLR0917 (each is an option of the command, which typer passes by name)
     data: Annotated[
         Path | None,
         typer.Option(
@@ -47,11 +60,11 @@ def up(
     port: Annotated[
         int | None,
         typer.Option(
-            min=1,
+            min=0,
             max=_PORT_MAX,
             metavar="N",
             help=f"The public port. Default: that of the last time in DIR, else {_DEFAULT_PORT}; "
-            "with --once a free one. All other ports are free ones, and stay the same in DIR.",
+            "with 0 or --once a free one. All other ports are free ones, and stay the same in DIR.",
         ),
     ] = None,
     once: Annotated[  # noqa: FBT002 (typer makes an option of it; nobody passes it by position)
@@ -72,14 +85,26 @@ def up(
         str,
         typer.Option(
             envvar="OTEL_EXPORTER_OTLP_ENDPOINT",
+            callback=_checked(_COLLECTOR, "must be http://HOST:PORT, a collector beside the edge"),
             metavar="URL",
             help="Send traces there by OTLP over gRPC, http://HOST:PORT, instead of to the "
             "embedded backend.",
         ),
     ] = "",
+    token_life: Annotated[
+        float | None,
+        typer.Option(
+            min=1,
+            max=3600,
+            metavar="SECONDS",
+            help="How long access tokens live. Default: as Security has it, and with --once "
+            f"{_ONCE_TOKEN_LIFE_S:g}, so that the flow can wait for one to expire.",
+        ),
+    ] = None,
     postgres: Annotated[
         str,
         typer.Option(
+            callback=_checked(_DATABASE, "must be postgresql://…"),
             metavar="URL",
             help="Keep everything in this PostgreSQL database, postgresql://…, instead of SQLite "
             "files. Each service has a schema of its own there.",
@@ -90,13 +115,14 @@ def up(
 
     Ctrl-C drains and stops everything; a second Ctrl-C kills it.
     """
+    life_s = token_life or (_ONCE_TOKEN_LIFE_S if once else None)
     options = Options(
         port=port or 0,
-        default_port=0 if once else _DEFAULT_PORT,
+        default_port=0 if once or port == 0 else _DEFAULT_PORT,
         sampled_percent=sampling,
         traces_endpoint=otlp.rstrip("/"),
         postgres_url=postgres,
-        access_token_life=_ONCE_TOKEN_LIFE if once else None,
+        access_token_life=None if life_s is None else timedelta(seconds=life_s),
     )
     screen = Screen()
     temporary = Path(tempfile.mkdtemp(prefix="croupier-")) if once and data is None else None
@@ -104,8 +130,11 @@ def up(
     try:
         with folder.locked():
             code = asyncio.run(_run(options, folder, screen, play=_play if once else None))
-    except (FolderInUseError, PortTakenError) as error:
-        screen.say(f"{error}", "bold red")
+    except FolderInUseError as error:
+        screen.say(str(error), "bold red")
+        code = _FAILED
+    except PortTakenError as error:
+        screen.say(f"{error}; --port chooses the public one", "bold red")
         code = _FAILED
     if temporary is not None:
         if code == 0:

@@ -56,7 +56,7 @@ _CALLS = {
     "player": ("security", "wallet"),
     "wallet": ("security",),
     "game": ("security", "player", "wallet"),
-    "analytics": ("security", "wallet", "game", "player"),
+    "analytics": ("security", "wallet"),
 }
 _DRAIN_S = 2
 _EDGE_DRAIN = timedelta(seconds=2)

@@ -6,6 +6,7 @@ All of it goes through the edge as an operator would do it, and may be repeated.
 import asyncio
 import time
 from collections.abc import Iterable
+from datetime import datetime
 from pathlib import Path
 from typing import Any, cast
 
@@ -37,10 +38,11 @@ class SeedError(Exception):
 class Operator:
     """The first operator, logged in at the edge."""
 
-    def __init__(self, door: FrontDoor, token: str) -> None:
+    def __init__(self, door: FrontDoor, token: str, expire_time: datetime) -> None:
         """Takes the access token of a login."""
         self._door = door
         self.token = token
+        self.expire_time = expire_time
 
     @classmethod
     async def login(cls, door: FrontDoor, password: str) -> "Operator":
@@ -51,7 +53,9 @@ class Operator:
         """
         body = {"email": OPERATOR_EMAIL, "password": password}
         answer = await _patiently(door, "/v1/auth:login", body, token="")
-        return cls(door, str(answer["tokens"]["accessToken"]))
+        tokens = answer["tokens"]
+        expire_time = datetime.fromisoformat(tokens["accessExpireTime"])
+        return cls(door, str(tokens["accessToken"]), expire_time)
 
     async def add_provider(self, provider_id: str, name: str, launch_address: str) -> None:
         """Adds a provider; it may be there already.

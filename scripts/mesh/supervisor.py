@@ -1,7 +1,6 @@
 """Keeps programs running: starts them, starts them again when they die, stops them in order."""
 
 import asyncio
-import itertools
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -105,10 +104,10 @@ class _Keeper:
 
     async def _run(self) -> None:
         deaths = 0
-        for run in itertools.count(1):
+        while True:
             began = time.monotonic()
             child = self._child = await Child.start(self.program, self.log)
-            watching = asyncio.create_task(self._watch_ready(child, run))
+            watching = asyncio.create_task(self._watch_ready(child))
             try:
                 code = await child.wait()
             finally:
@@ -131,17 +130,17 @@ class _Keeper:
         self._report(self.program.name, said)
         await asyncio.sleep(pause_s)
 
-    async def _watch_ready(self, child: Child, run: int) -> None:
+    async def _watch_ready(self, child: Child) -> None:
         began = time.monotonic()
         while not await self.program.is_ready():  # noqa: ASYNC110 (another process tells nothing)
             await asyncio.sleep(_POLL_S)
         took_s = time.monotonic() - began
         if child.exit_code is not None:
             return
-        if run == 1:
-            self.ready_s = took_s
-        else:
+        if self._ready.is_set():
             self._report(self.program.name, f"serves again, after {took_s:.1f} s")
+        else:
+            self.ready_s = took_s
         self._ready.set()
 
 

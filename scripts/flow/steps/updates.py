@@ -44,10 +44,11 @@ async def see_figures(world: World) -> str:
     await world.eventually(
         look, otherwise=lambda: f"Analytics shows {seen}, not {_EXPECTED_ACTIVITY},"
     )
-    took_ms = (stopwatch() - world.last_movement_at) * 1000
+    took_s = stopwatch() - world.last_movement_at
+    check(took_s <= world.figures_within_s, f"only after {took_s:.1f} s")
     return (
         f"bets {shown(seen.bets)}, wins {shown(seen.wins)}, GGR {shown(seen.ggr)},"
-        f" {took_ms:.0f} ms after the last movement"
+        f" {took_s * 1000:.0f} ms after the last movement"
     )
 
 
