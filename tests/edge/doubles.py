@@ -1,27 +1,14 @@
 """Servers that speak the real contracts and answer what a test says."""
 
 import asyncio
+import importlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from croupier.analytics.v1 import analytics_service_pb2, analytics_service_pb2_grpc
-from croupier.game.v1 import (
-    game_service_pb2,
-    game_service_pb2_grpc,
-    provider_service_pb2,
-    provider_service_pb2_grpc,
-)
-from croupier.player.v1 import player_service_pb2, player_service_pb2_grpc
-from croupier.security.v1 import security_service_pb2, security_service_pb2_grpc
-from croupier.wallet.v1 import (
-    payment_service_pb2,
-    payment_service_pb2_grpc,
-    wallet_service_pb2,
-    wallet_service_pb2_grpc,
-)
+from croupier.security.v1 import security_service_pb2
 from google.protobuf.json_format import ParseDict
 from google.protobuf.message_factory import GetMessageClass
 
@@ -33,22 +20,11 @@ from services.kit.interceptors.authentication import client_address
 from services.kit.server import Server
 from services.kit.settings import ServerSettings
 from services.kit.tokens import token_authenticators
+from tests.contract.contracts import services
 from tests.kit.tokens import TokenIssuer
 
 API_KEY = "test-api-key"
-SERVICES: dict[str, list[tuple[Any, Any, str]]] = {
-    "security": [(security_service_pb2, security_service_pb2_grpc, "SecurityService")],
-    "player": [(player_service_pb2, player_service_pb2_grpc, "PlayerService")],
-    "wallet": [
-        (wallet_service_pb2, wallet_service_pb2_grpc, "WalletService"),
-        (payment_service_pb2, payment_service_pb2_grpc, "PaymentService"),
-    ],
-    "game": [
-        (game_service_pb2, game_service_pb2_grpc, "GameService"),
-        (provider_service_pb2, provider_service_pb2_grpc, "ProviderService"),
-    ],
-    "analytics": [(analytics_service_pb2, analytics_service_pb2_grpc, "AnalyticsService")],
-}
+UPSTREAMS = ("security", "player", "wallet", "game", "analytics")
 
 Answer = Callable[[Any], Any]
 
@@ -142,13 +118,22 @@ def _stream(mesh: Mesh, method: Any) -> Any:
     return serve
 
 
-def servicer(mesh: Mesh, module: Any, stubs: Any, name: str) -> Any:
+def contracts_of(upstream: str) -> list[tuple[Any, Any]]:
+    """Returns descriptor and stubs of each gRPC service in the package of a mesh service."""
+    return [
+        (service, importlib.import_module(f"{service.file.name[:-6].replace('/', '.')}_pb2_grpc"))
+        for service in services()
+        if service.file.package == f"croupier.{upstream}.v1"
+    ]
+
+
+def servicer(mesh: Mesh, service: Any, stubs: Any) -> Any:
     """Makes a servicer of a contract whose methods all ask `mesh` what to answer."""
     methods = {
         method.name: (_stream if method.server_streaming else _unary)(mesh, method)
-        for method in module.DESCRIPTOR.services_by_name[name].methods
+        for method in service.methods
     }
-    return type(f"{name}Double", (getattr(stubs, f"{name}Servicer"),), methods)()
+    return type(f"{service.name}Double", (getattr(stubs, f"{service.name}Servicer"),), methods)()
 
 
 async def serve(
@@ -174,9 +159,9 @@ async def serve(
             Level.PROVIDER: KeyAuthenticator(),
         },
     )
-    for module, stubs, contract in SERVICES[name]:
-        register = getattr(stubs, f"add_{contract}Servicer_to_server")
-        server.add(register, servicer(mesh, module, stubs, contract))
+    for service, stubs in contracts_of(name):
+        register = getattr(stubs, f"add_{service.name}Servicer_to_server")
+        server.add(register, servicer(mesh, service, stubs))
     mesh.ports[name] = await server.start()
     mesh.servers[name] = server
     return server
@@ -189,6 +174,6 @@ async def serve_all(
     keys = ParseDict(dict(await tokens.fetch_keys()), security_service_pb2.GetJwksResponse())
     mesh.always["GetJwks"] = lambda _: keys
     mesh.reset()
-    for name in SERVICES:
+    for name in UPSTREAMS:
         server = await serve(mesh, name, authority=authority, tokens=tokens)
         stack.push_async_callback(server.stop)

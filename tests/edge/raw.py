@@ -49,7 +49,8 @@ async def _send(writer: asyncio.StreamWriter, body: Iterable[bytes]) -> None:
 
 async def _receive(reader: asyncio.StreamReader) -> httpx.Response:
     head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
-    headers = [tuple(line.split(": ", 1)) for line in head[1:] if line]
-    length = int(dict(headers).get("content-length", "0"))
-    content = await reader.readexactly(length)
-    return httpx.Response(int(head[0].split()[1]), headers=headers, content=content)  # type: ignore[arg-type]
+    headers = httpx.Headers(
+        [(name, value) for name, _, value in (line.partition(": ") for line in head[1:]) if name]
+    )
+    content = await reader.readexactly(int(headers.get("content-length", "0")))
+    return httpx.Response(int(head[0].split()[1]), headers=headers, content=content)

@@ -68,7 +68,9 @@ _REPLIES = (
         retry_after=1,
     ),
     Reply(
-        when="response.code == 401",
+        # Envoy answers 403 to a token for another audience; it is as worthless as any other.
+        when=f"response.code == 401 || {_DETAILS}.startsWith('jwt_authn_access_denied')",
+        http=401,
         code=code_pb2.UNAUTHENTICATED,
         reason=error_reason_pb2.ERROR_REASON_CREDENTIAL_INVALID,
         message="the credential is not valid",
@@ -153,12 +155,14 @@ def _mappers(reply: Reply) -> Iterator[Json]:
         },
         "headers_to_add": retry,
     }
-    # gRPC has its status by other means; the reason goes where its clients look for it. Only what
-    # never varies can be told this way, so values that Envoy would fill in are left out.
+    # To gRPC clients Envoy says the code by itself, with the body as message. The reason goes where
+    # they look for it; only what never varies can be told there, so values that Envoy would fill in
+    # are left out.
     details = base64.b64encode(_status(reply).SerializeToString()).decode()
     yield {
         **common,
         "filter": _when(f"{_IS_GRPC} && ({reply.when})"),
+        "body_format_override": {"text_format_source": {"inline_string": reply.message}},
         "headers_to_add": [_header("grpc-status-details-bin", details)],
     }
 
