@@ -5,4 +5,4 @@ from services.game.settings import Settings
 from services.kit.server import main
 
 if __name__ == "__main__":
-    main("game", Settings, build)  # type: ignore[arg-type] # pydantic fills it
+    main("game", Settings, build)

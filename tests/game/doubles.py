@@ -28,7 +28,7 @@ def refused(code: grpc.StatusCode, reason: str, **metadata: str) -> RemoteError:
     )
 
 
-class PlayerDouble(player_service_pb2_grpc.PlayerServiceServicer):  # type: ignore[misc]
+class PlayerDouble(player_service_pb2_grpc.PlayerServiceServicer):
     """Lets everybody play, until told otherwise."""
 
     def __init__(self) -> None:
@@ -46,7 +46,7 @@ class PlayerDouble(player_service_pb2_grpc.PlayerServiceServicer):  # type: igno
         return response
 
 
-class SecurityDouble(security_service_pb2_grpc.SecurityServiceServicer):  # type: ignore[misc]
+class SecurityDouble(security_service_pb2_grpc.SecurityServiceServicer):
     """Knows the keys of access tokens and some API keys."""
 
     def __init__(self, tokens: TokenIssuer) -> None:
@@ -54,6 +54,7 @@ class SecurityDouble(security_service_pb2_grpc.SecurityServiceServicer):  # type
         self.api_keys = {"acme-key": PROVIDER_ID, "bolt-key": "bolt"}
         self.expire_seconds: int | None = None
         self.failure: Exception | None = None
+        self.entered = asyncio.Event()
         self.held: asyncio.Event | None = None
         self.verified = 0
 
@@ -65,6 +66,7 @@ class SecurityDouble(security_service_pb2_grpc.SecurityServiceServicer):  # type
 
     async def VerifyApiKey(self, request: Any, context: Any) -> Any:
         self.verified += 1
+        self.entered.set()
         if self.held is not None:
             await self.held.wait()
         if self.failure is not None:
@@ -79,7 +81,7 @@ class SecurityDouble(security_service_pb2_grpc.SecurityServiceServicer):  # type
         return response
 
 
-class LaunchDouble(launch_service_pb2_grpc.LaunchServiceServicer):  # type: ignore[misc]
+class LaunchDouble(launch_service_pb2_grpc.LaunchServiceServicer):
     """A provider's side of a launch."""
 
     def __init__(self) -> None:
@@ -108,7 +110,7 @@ class LaunchDouble(launch_service_pb2_grpc.LaunchServiceServicer):  # type: igno
         )
 
 
-class WalletDouble(wallet_service_pb2_grpc.WalletServiceServicer):  # type: ignore[misc]
+class WalletDouble(wallet_service_pb2_grpc.WalletServiceServicer):
     """A ledger in memory: keys, one balance, rounds, and the log of it all."""
 
     def __init__(self, clock: Clock) -> None:

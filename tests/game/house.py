@@ -19,7 +19,6 @@ from croupier.game.v1 import (
 from croupier.player.v1 import player_service_pb2_grpc
 from croupier.security.v1 import security_service_pb2_grpc
 from croupier.wallet.v1 import wallet_service_pb2_grpc
-from google.rpc import error_details_pb2
 from sqlalchemy import select
 
 from scripts.mesh.pki import DevelopmentAuthority
@@ -27,7 +26,6 @@ from services.game.application import build
 from services.game.settings import Settings
 from services.game.tables import FEED_CURSOR
 from services.kit.database import Database
-from services.kit.errors import DETAILS_KEY, error_info_of
 from services.kit.feed import FeedServicer
 from services.kit.server import Server
 from services.kit.settings import ServerSettings
@@ -35,10 +33,12 @@ from services.kit.tokens import token_authenticators
 from tests.conftest import Connect
 from tests.factories import game as factory
 from tests.game.doubles import LaunchDouble, PlayerDouble, SecurityDouble, WalletDouble
+from tests.kit import refusals
 from tests.kit.clock import ManualClock
 from tests.kit.tokens import TokenIssuer
 
 Metadata = tuple[tuple[str, str], ...]
+Refused = tuple[grpc.StatusCode, str, dict[str, str]]
 ACME: Metadata = (("x-api-key", "acme-key"),)
 BOLT: Metadata = (("x-api-key", "bolt-key"),)
 LOGIN_ID = "0198c0de-0000-7000-8000-00000000aaaa"
@@ -66,9 +66,10 @@ class House:
         stack.push_async_callback(self.database.close)
         self.connect = connect
         self.stack = stack
-        self.player = PlayerDouble()
-        self.security = SecurityDouble(tokens)
-        self.wallet = WalletDouble(clock)
+        # What a double does not implement is never called.
+        self.player = PlayerDouble()  # type: ignore[abstract]
+        self.security = SecurityDouble(tokens)  # type: ignore[abstract]
+        self.wallet = WalletDouble(clock)  # type: ignore[abstract]
         self.acme = LaunchDouble()
         self.bolt = LaunchDouble()
         self.addresses: dict[str, str] = {}
@@ -159,6 +160,12 @@ class House:
         )
         return own
 
+    def provider_stub(self, *, as_service: str) -> Any:
+        """Returns the providers' methods as another service than the edge would call them."""
+        return provider_service_pb2_grpc.ProviderServiceStub(
+            self.connect(self.port, to="game", as_service=as_service)
+        )
+
     # Callers.
 
     def operator(self, *roles: str) -> Metadata:
@@ -226,25 +233,14 @@ class House:
 async def until(condition: Callable[[], Awaitable[bool]], *, seconds: float = 20) -> None:
     """Waits until `condition` is true, and fails if that takes too long."""
     async with asyncio.timeout(seconds):
-        while not await condition():
+        while not await condition():  # noqa: ASYNC110 (what is waited for tells nobody)
             await asyncio.sleep(0.01)
 
 
-async def refusal(
-    call: Awaitable[Any],
-) -> tuple[grpc.StatusCode, str, dict[str, str]]:
+async def refusal(call: Awaitable[Any]) -> Refused:
     """Returns code, reason and metadata of the error with which a call ends."""
-    try:
-        answer = await call
-    except grpc.aio.AioRpcError as error:
-        trailing: Any = error.trailing_metadata()
-        details = dict(tuple(trailing)).get(DETAILS_KEY)
-        assert isinstance(details, bytes), error
-        info: error_details_pb2.ErrorInfo | None = error_info_of(details)
-        assert info is not None
-        assert info.domain == "croupier"
-        return error.code(), info.reason.removeprefix("ERROR_REASON_"), dict(info.metadata)
-    raise AssertionError(f"not refused: {answer}")
+    refused = await refusals.refusal(call)
+    return refused.code, refused.reason.removeprefix("ERROR_REASON_"), refused.metadata
 
 
 def new_uuid() -> str:

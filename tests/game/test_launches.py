@@ -11,10 +11,10 @@ from sqlalchemy import func, select
 from services.game.tables import GAME_SESSION, LOGIN_SESSION
 from tests.factories import game as factory
 from tests.game.doubles import refused, unavailable
-from tests.game.house import ACME, LOGIN_ID, House, new_uuid, refusal
+from tests.game.house import ACME, LOGIN_ID, House, Refused, new_uuid, refusal, until
 from tests.kit.tokens import TokenIssuer
 
-ENDED = (grpc.StatusCode.FAILED_PRECONDITION, "SESSION_ENDED", {})
+ENDED: Refused = (grpc.StatusCode.FAILED_PRECONDITION, "SESSION_ENDED", {})
 
 
 def launching(house: House, *, login_id: str = LOGIN_ID, **changes: Any) -> Any:
@@ -27,9 +27,11 @@ async def sessions(house: House) -> dict[str, int]:
     """Counts the stored sessions by their state."""
     async with house.database.snapshot() as connection:
         rows = await connection.execute(
-            select(GAME_SESSION.c.state, func.count()).group_by(GAME_SESSION.c.state)
+            select(GAME_SESSION.c.state, func.count().label("sessions")).group_by(
+                GAME_SESSION.c.state
+            )
         )
-        return {state: count for state, count in rows}
+        return {row.state: row.sessions for row in rows}
 
 
 # The launch itself.
@@ -168,7 +170,7 @@ async def test_player_service_that_is_away_is_unavailable(stocked: House) -> Non
 
 # What providers do wrong.
 
-PROVIDER_UNAVAILABLE = (
+PROVIDER_UNAVAILABLE: Refused = (
     grpc.StatusCode.UNAVAILABLE,
     "PROVIDER_UNAVAILABLE",
     {"provider_id": "acme"},
@@ -235,9 +237,11 @@ async def test_launch_that_the_player_leaves_ends_the_session(stocked: House) ->
     launch = launching(stocked)
     await asyncio.wait_for(stocked.acme.entered.wait(), 10)
     launch.cancel()
-    async with asyncio.timeout(10):
-        while await sessions(stocked) != {"ended": 1}:
-            await asyncio.sleep(0.01)
+
+    async def ended() -> bool:
+        return await sessions(stocked) == {"ended": 1}
+
+    await until(ended)
     assert await refusal(stocked.place_bet(stocked.acme.session_token)) == ENDED
 
 
@@ -361,8 +365,11 @@ async def test_bet_after_the_logout_answered_is_never_accepted(stocked: House) -
                 return
 
     playing = [asyncio.ensure_future(play()) for _ in range(6)]
-    while len(stocked.wallet.calls) < 20:
-        await asyncio.sleep(0)
+
+    async def under_way() -> bool:
+        return len(stocked.wallet.calls) >= 20
+
+    await until(under_way)
     assert await stocked.log_out() == 1
     done.set()
     await asyncio.wait_for(asyncio.gather(*playing), 20)

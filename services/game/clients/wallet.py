@@ -184,7 +184,8 @@ class _Noted:
 
     async def was_replayed(self) -> bool:
         """Tells whether the answer was a stored one."""
-        return _REPLAYED in (await self._call.trailing_metadata() or ())
+        # As a tuple: `in` of gRPC's own type looks for a key.
+        return _REPLAYED in tuple(await self._call.trailing_metadata() or ())
 
 
 def _money_message(money: Money) -> money_pb2.Money:
