@@ -7,17 +7,18 @@ from committed state beside it. One shard for now: its number is in every key an
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
 from services.kit.clock import Clock, to_micros
-from services.kit.database import Database
+from services.kit.database import Database, retry_on_race
 from services.kit.errors import InvalidRequestError, OverloadedError, ServiceError
 from services.kit.paging import page_position, page_token
 from services.wallet.domain import validation
 from services.wallet.domain.operations import Group, Operation
 from services.wallet.domain.planner import Unit, submission_of
+from services.wallet.domain.policy import Policy
 from services.wallet.domain.result import Answer, Reused
 from services.wallet.domain.rows import Posting
 from services.wallet.domain.values import Bucket, Key, Kind, Micros, PlayerId, pack_key, unpack_id
@@ -27,7 +28,15 @@ from services.wallet.errors import (
     PlayerNotFoundError,
     TransferNotFoundError,
 )
-from services.wallet.store import Balance, LogHead, Reader, StatementLine, open_session
+from services.wallet.store import (
+    Balance,
+    LogHead,
+    Reader,
+    Session,
+    StatementLine,
+    add_policy,
+    open_session,
+)
 from services.wallet.writer import (
     Notifier,
     OnBatch,
@@ -63,6 +72,7 @@ class WalletService:
         *,
         options: WriterOptions | None = None,
         on_batch: OnBatch | None = None,
+        session: Session | None = None,
     ) -> None:
         """Prepares the ledger; `start` connects.
 
@@ -71,6 +81,7 @@ class WalletService:
             clock: Stamps batches.
             options: The bounds of the writer.
             on_batch: Told of each batch that holds a traced operation.
+            session: The writer's own connection, if it is not to be made from the address.
         """
         self._clock = clock
         self._options = options if options is not None else WriterOptions()
@@ -78,7 +89,7 @@ class WalletService:
         self._reader = Reader(self._database)
         self._notifier = Notifier()
         self._writer = Writer(
-            open_session(database_url),
+            session if session is not None else open_session(database_url),
             shard=_SHARD,
             clock=clock,
             notifier=self._notifier,
@@ -198,6 +209,20 @@ class WalletService:
             raise TransferNotFoundError(source=key.source, transaction_id=key.id)
         return answers[0]
 
+    @retry_on_race
+    async def _add_policy(self, policy: Policy) -> Policy:
+        return await add_policy(self._database, policy, Micros(to_micros(self._clock.now())))
+
+    async def set_policy(self, policy: Policy) -> Policy:
+        """Adds a version of a source's policy. It judges all that is submitted afterwards.
+
+        Args:
+            policy: Its number and version are given by the ledger.
+        """
+        added = await self._add_policy(policy)
+        await self._writer.reload_policies()
+        return added
+
     # Reading.
 
     async def list_balances(self, player_id: PlayerId) -> list[Balance]:
@@ -293,7 +318,7 @@ class WalletService:
 
     async def follow_log(
         self, *, after_seq: int, limit: int = _FEED_PAGE, shard: int = _SHARD
-    ) -> AsyncIterator[list[Posting]]:
+    ) -> AsyncGenerator[list[Posting], None]:
         """Yields pages of the log after a seq, for ever; it wakes after each commit."""
         while True:
             page = await self.read_log(after_seq=after_seq, limit=limit, shard=shard)

@@ -44,8 +44,9 @@ DAY = 24 * HOUR
 class Passbook:
     """Player 1 with an open wallet in EUR, and whatever the test does next."""
 
-    def __init__(self, **switches: Any) -> None:
-        self.policies = Policies([Policy(policy_id=2, source="studio", tenant="t", **switches)])
+    def __init__(self, *, opened: bool = True, **switches: Any) -> None:
+        self.policy = Policy(policy_id=2, source="studio", tenant="t", **switches)
+        self.policies = Policies([self.policy])
         self.now = START
         self.loaded = Loaded()
         self.next_seq = 1
@@ -53,7 +54,8 @@ class Passbook:
         self.entries: list[Entry] = []
         self.hash = GENESIS
         self._ids: Iterator[int] = count(1)
-        self.apply(OpenWallet(key=self.key(), player_id=PLAYER, currency_code="EUR"))
+        if opened:
+            self.apply(OpenWallet(key=self.key(), player_id=PLAYER, currency_code="EUR"))
 
     # Doing.
 
@@ -70,11 +72,21 @@ class Passbook:
         """Runs one operation in a batch of its own."""
         return self.batch(Unit((submission_of(operation, self.policies),)))[0][0]
 
-    def apply(self, operation: Operation) -> Result:
-        """Runs one operation and returns its result, refused or not."""
+    def answer(self, operation: Operation) -> Answer:
+        """Runs one operation whose key is free or its own."""
         answer = self.submit(operation)
         assert isinstance(answer, Answer), answer
-        return answer.result
+        return answer
+
+    def reused(self, operation: Operation) -> tuple[str, ...]:
+        """Runs one operation whose key is another's, and returns the fields that differ."""
+        answer = self.submit(operation)
+        assert isinstance(answer, Reused), answer
+        return answer.fields
+
+    def apply(self, operation: Operation) -> Result:
+        """Runs one operation and returns its result, refused or not."""
+        return self.answer(operation).result
 
     def group(self, *operations: Operation) -> list[Answer | Reused]:
         """Runs operations as a linked group."""

@@ -1,5 +1,7 @@
 """Bets, wins, rollbacks and rounds: one row a case, as the decision tables have them."""
 
+from typing import Any
+
 import pytest
 
 from services.wallet.domain import (
@@ -95,7 +97,7 @@ def test_a_repeated_bet_gets_its_first_answer() -> None:
     book = Passbook()
     book.give(100)
     bet = book.bet(60, id="b")
-    first, again = book.submit(bet), book.submit(bet)
+    first, again = book.answer(bet), book.answer(bet)
     assert first.result == again.result
     assert (first.replayed, again.replayed) == (False, True)
     assert book.cash == 40
@@ -133,15 +135,14 @@ def test_a_key_known_beats_a_player_restricted() -> None:
     ids=str,
 )
 def test_a_key_of_other_content_is_an_error_that_names_the_fields(
-    change: dict[str, object], fields: tuple[str, ...]
+    change: dict[str, Any], fields: tuple[str, ...]
 ) -> None:
     book = Passbook()
     book.give(100)
-    content: dict[str, object] = {"amount": 60, "round_key": "r1", "game_id": "roulette"}
-    common = {"key": book.key("b"), "player_id": PLAYER, "currency_code": "EUR"}
+    content: dict[str, Any] = {"amount": 60, "round_key": "r1", "game_id": "roulette"}
+    common: dict[str, Any] = {"key": book.key("b"), "player_id": PLAYER, "currency_code": "EUR"}
     book.apply(Bet(**(common | content)))
-    reused = book.submit(Bet(**(common | content | change)))
-    assert reused.fields == fields
+    assert book.reused(Bet(**(common | content | change))) == fields
     assert book.cash == 40
 
 
@@ -149,7 +150,7 @@ def test_a_key_of_another_kind_is_an_error() -> None:
     book = Passbook()
     book.give(100)
     book.apply(book.bet(60, id="x"))
-    assert book.submit(book.win(60, id="x")).fields == ("kind",)
+    assert book.reused(book.win(60, id="x")) == ("kind",)
 
 
 def test_the_same_id_of_two_sources_names_two_operations() -> None:
@@ -164,7 +165,7 @@ def test_display_facts_may_differ_between_two_tries() -> None:
     book = Passbook()
     book.give(100)
     book.apply(book.bet(60, id="b", trace_id=bytes(16), wager_weight=10_000))
-    again = book.submit(book.bet(60, id="b", trace_id=b"t" * 16, wager_weight=0))
+    again = book.answer(book.bet(60, id="b", trace_id=b"t" * 16, wager_weight=0))
     assert again.replayed
 
 
@@ -324,12 +325,12 @@ def test_a_win_that_refers_to_something_else_is_refused(what: str) -> None:
     book.give(100)
     book.apply(book.bet(10, id="b"))
     book.apply(book.win(10, id="w"))
-    change: dict[str, object] = {
+    cases: dict[str, dict[str, Any]] = {
         "player": {"player_id": OTHER, "reference": "b"},
         "kind": {"reference": "w"},
         "currency": {"currency_code": "USD", "reference": "b"},
-    }[what]
-    assert book.apply(book.win(50, **change)).outcome is Outcome.REFERENCE_MISMATCH
+    }
+    assert book.apply(book.win(50, **cases[what])).outcome is Outcome.REFERENCE_MISMATCH
 
 
 def test_a_win_of_nothing_is_a_loss_that_is_told() -> None:
@@ -432,11 +433,12 @@ def test_a_rollback_of_something_else_is_refused(what: str) -> None:
     book.give(100)
     book.apply(book.bet(10, id="b"))
     book.apply(book.close("r1", id="c"))
-    reference, change = {
+    cases: dict[str, tuple[str, dict[str, Any]]] = {
         "player": ("b", {"player_id": OTHER}),
         "kind": ("c", {}),
         "currency": ("b", {"currency_code": "USD"}),
-    }[what]
+    }
+    reference, change = cases[what]
     rollback = book.rollback(reference, **change)
     assert book.apply(rollback).outcome is Outcome.REFERENCE_MISMATCH
 
@@ -478,7 +480,7 @@ def test_a_win_is_taken_back() -> None:
     ids=str,
 )
 def test_a_win_that_is_spent_is_taken_back_as_policy_says(
-    switches: dict[str, object], outcome: Outcome, cash: int, loss: int
+    switches: dict[str, Any], outcome: Outcome, cash: int, loss: int
 ) -> None:
     book = Passbook(**switches)
     book.apply(book.win(50, id="w"))

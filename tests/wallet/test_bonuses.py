@@ -163,7 +163,7 @@ def test_money_of_a_bonus_that_is_gone_goes_through_to_the_house(end: str) -> No
     if end == "forfeit":
         assert forfeit(book, granted).outcome is Outcome.APPLIED
     else:
-        book.now = START + 30 * DAY
+        book.now = Micros(START + 30 * DAY)
     book.apply(book.win(60, id="w", round_key="r"))
     assert (book.cash, book.bonus) == (0, 0)
     book.apply(book.rollback("w"))
@@ -241,7 +241,7 @@ def test_a_restricted_player_gets_no_bonus() -> None:
     book.apply(restriction)
     assert grant(book, 5, 5).outcome is Outcome.PLAYER_RESTRICTED
     book.apply(book.bet(40))
-    book.now = START + 1
+    book.now = Micros(START + 1)
     book.wake()
     assert state(book, queued) is BonusState.QUEUED
 
@@ -250,7 +250,7 @@ def test_expiry_takes_what_is_left() -> None:
     book = Passbook()
     granted = grant(book, 40, 500)
     book.apply(book.bet(15))
-    book.now = START + 30 * DAY
+    book.now = Micros(START + 30 * DAY)
     book.wake()
     assert (state(book, granted), book.bonus) == (BonusState.EXPIRED, 0)
     assert book.house() == {"bonus_cost": -15, "game": 15}

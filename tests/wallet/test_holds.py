@@ -1,5 +1,7 @@
 """Deposits, withdrawals and their holds."""
 
+from collections.abc import Callable
+
 import pytest
 
 from services.wallet.domain import (
@@ -8,6 +10,7 @@ from services.wallet.domain import (
     HoldState,
     IfRefused,
     Kind,
+    Micros,
     OpenWallet,
     Outcome,
     PlayerId,
@@ -88,22 +91,21 @@ def test_a_withdrawal_beyond_the_cash_is_refused() -> None:
 
 @pytest.mark.parametrize("first", ["capture", "release", "expire"])
 @pytest.mark.parametrize("second", [capture, release])
-def test_a_hold_is_resolved_once(first: str, second: object) -> None:
+def test_a_hold_is_resolved_once(first: str, second: Callable[[Passbook, Result], Result]) -> None:
     book = Passbook()
-    held = book.apply(book.hold_deposit(70, expire_time=START + DAY))
+    held = book.apply(book.hold_deposit(70, expire_time=Micros(START + DAY)))
     if first == "capture":
         capture(book, held)
     elif first == "release":
         release(book, held)
     else:
-        book.now = START + DAY
+        book.now = Micros(START + DAY)
     expected = {
         "capture": Outcome.HOLD_ALREADY_POSTED,
         "release": Outcome.HOLD_ALREADY_VOIDED,
         "expire": Outcome.HOLD_EXPIRED,
     }[first]
     cash = book.cash
-    assert callable(second)
     assert second(book, held).outcome is expected
     assert book.cash == cash
     assert pending(book) == (0, 0)
@@ -143,8 +145,8 @@ def test_a_deposit_captured_for_a_player_restricted_meanwhile_is_locked() -> Non
 
 def test_a_hold_that_is_due_expires_before_anything_else_happens() -> None:
     book = Passbook()
-    held = book.apply(book.hold_deposit(70, expire_time=START + HOUR))
-    book.now = START + HOUR
+    held = book.apply(book.hold_deposit(70, expire_time=Micros(START + HOUR)))
+    book.now = Micros(START + HOUR)
     book.apply(book.deposit(5))
     expiry, deposit = book.transfers[-2:]
     assert (expiry.kind, expiry.source, expiry.hold_id) == (
@@ -160,12 +162,12 @@ def test_a_hold_that_is_due_expires_before_anything_else_happens() -> None:
 
 def test_a_sweep_expires_the_holds_of_an_idle_player() -> None:
     book = Passbook()
-    held = book.apply(book.hold_deposit(70, expire_time=START + HOUR))
-    book.now = START + HOUR - 1
+    held = book.apply(book.hold_deposit(70, expire_time=Micros(START + HOUR)))
+    book.now = Micros(START + HOUR - 1)
     book.wake()
     assert held.hold_id is not None
     assert book.loaded.holds[held.hold_id].state is HoldState.PENDING
-    book.now += 1
+    book.now = Micros(book.now + 1)
     book.wake()
     assert book.loaded.holds[held.hold_id].state is HoldState.EXPIRED
 
@@ -174,7 +176,7 @@ def test_a_withdrawal_never_expires_by_itself() -> None:
     book = Passbook()
     book.give(100)
     held = book.apply(book.withdraw(70))
-    book.now = START + 1000 * DAY
+    book.now = Micros(START + 1000 * DAY)
     book.wake()
     assert capture(book, held).outcome is Outcome.APPLIED
 

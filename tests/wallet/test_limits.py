@@ -109,7 +109,7 @@ def test_a_rollback_gives_nothing_back_to_a_later_window() -> None:
     book.give(1000)
     limit(book, LimitKind.WAGER, 100)
     book.apply(book.bet(90, id="b"))
-    book.now = START + DAY
+    book.now = Micros(START + DAY)
     book.apply(book.bet(50))
     book.apply(book.rollback("b"))
     assert book.apply(book.bet(51)).outcome is Outcome.LIMIT_REACHED
@@ -120,11 +120,11 @@ def test_a_window_begins_with_what_counts_first_and_ends_on_time() -> None:
     book = Passbook()
     book.give(1000)
     limit(book, LimitKind.WAGER, 100)
-    book.now = START + 3 * HOUR
+    book.now = Micros(START + 3 * HOUR)
     book.apply(book.bet(100))
-    book.now = START + 3 * HOUR + DAY - 1
+    book.now = Micros(START + 3 * HOUR + DAY - 1)
     assert book.apply(book.bet(1)).outcome is Outcome.LIMIT_REACHED
-    book.now += 1
+    book.now = Micros(book.now + 1)
     assert book.apply(book.bet(100)).outcome is Outcome.APPLIED
 
 
@@ -158,9 +158,9 @@ def test_a_looser_limit_begins_when_it_was_said_to() -> None:
     limit(book, LimitKind.WAGER, 100, Period.WEEK)
     book.apply(book.bet(100))
     limit(book, LimitKind.WAGER, 200, Period.WEEK, start_time=Micros(START + DAY))
-    book.now = START + DAY - 1
+    book.now = Micros(START + DAY - 1)
     assert book.apply(book.bet(1)).outcome is Outcome.LIMIT_REACHED
-    book.now = START + DAY
+    book.now = Micros(START + DAY)
     assert book.apply(book.bet(100)).outcome is Outcome.APPLIED
     assert book.apply(book.bet(1)).outcome is Outcome.LIMIT_REACHED
 
@@ -171,7 +171,7 @@ def test_a_tighter_limit_cancels_a_looser_one_to_come() -> None:
     limit(book, LimitKind.WAGER, 100)
     limit(book, LimitKind.WAGER, None, start_time=Micros(START + HOUR))
     limit(book, LimitKind.WAGER, 50)
-    book.now = START + 2 * HOUR
+    book.now = Micros(START + 2 * HOUR)
     assert book.apply(book.bet(51)).outcome is Outcome.LIMIT_REACHED
 
 

@@ -13,6 +13,7 @@ from services.wallet.domain import (
     Key,
     Move,
     OpenWallet,
+    Operation,
     Outcome,
     Rollback,
     Win,
@@ -131,7 +132,7 @@ def test_a_correction_raises_or_lowers(amount: int, outcome: Outcome, cash: int)
     ids=str,
 )
 def test_a_chargeback_may_use_the_debt_limit(
-    switches: dict[str, object], chargeback: object, outcome: Outcome, cash: int
+    switches: dict[str, Any], chargeback: object, outcome: Outcome, cash: int
 ) -> None:
     book = Passbook(**switches)
     book.give(30)
@@ -202,7 +203,12 @@ def test_amounts_at_the_edges_are_well_formed(amount: int) -> None:
 def test_a_batch_holds_one_to_a_thousand_operations() -> None:
     bet = Bet(**COMMON, amount=1)
     check_units([bet] * 1000)
-    for units in ([], [bet] * 1001, [Group((bet,) * 100)] * 10 + [bet]):
+    too_few_or_many: tuple[list[Operation | Group], ...] = (
+        [],
+        [bet] * 1001,
+        [*[Group((bet,) * 100)] * 10, bet],
+    )
+    for units in too_few_or_many:
         with pytest.raises(InvalidOperationError):
             check_units(units)
 

@@ -137,7 +137,6 @@ class Planner:
 
     def __init__(self, book: Book) -> None:
         self.book = book
-        self._current: set[PlayerId] = set()
 
     def plan(self, unit: Unit) -> list[Answer | Reused]:
         """Decides a unit. Earlier units of the batch count as stored."""
@@ -304,10 +303,10 @@ class Planner:
     # What the wallet does by itself.
 
     def _bring_up_to_date(self, player_id: PlayerId) -> None:
-        """Expires what is due and lets the next bonus begin, once for a player in a batch."""
-        if player_id in self._current:
-            return
-        self._current.add(player_id)
+        """Expires what is due and lets the next bonus begin.
+
+        Before each unit, so that it makes no difference how a history is cut into batches.
+        """
         book = self.book
         for hold in list(book.holds.values()):
             if (

@@ -3,6 +3,9 @@
 What fails here is recorded nowhere, so the same key may come again with the fault repaired.
 """
 
+from datetime import UTC, datetime
+
+from services.kit.clock import to_micros
 from services.kit.money import CURRENCIES, MINOR_UNITS_MAX
 from services.wallet.domain import operations as o
 from services.wallet.domain.policy import Policies
@@ -11,6 +14,7 @@ from services.wallet.domain.values import KEY_BYTES_MAX, WALLET_SOURCE, Kind
 BATCH_MAX = 1_000
 GROUP_MAX = 100
 TEXT_BYTES_MAX = 1_024
+TIME_MAX = to_micros(datetime(9999, 12, 31, tzinfo=UTC))
 _NAME_BYTES_MAX = 64
 _ID_BYTES = 16
 
@@ -39,6 +43,7 @@ def check_operation(operation: o.Operation, policies: Policies) -> None:
     if currency_code is not None and currency_code not in CURRENCIES:
         raise InvalidOperationError("currency_code", "is not a known currency")
     _check_amounts(operation)
+    _check_times(operation)
     _check_texts(operation)
     _check_sense(operation, policies)
 
@@ -97,6 +102,13 @@ def _check_amounts(operation: o.Operation) -> None:
             raise InvalidOperationError(name, "is out of range")
 
 
+def _check_times(operation: o.Operation) -> None:
+    for name in ("effective_time", "expire_time", "start_time"):
+        value = getattr(operation, name, None)
+        if value is not None and not 0 <= value <= TIME_MAX:
+            raise InvalidOperationError(name, "is out of range")
+
+
 def _check_texts(operation: o.Operation) -> None:
     _check_length("round_key", getattr(operation, "round_key", ""), KEY_BYTES_MAX)
     _check_length("reference", getattr(operation, "reference", ""), KEY_BYTES_MAX)
@@ -125,5 +137,8 @@ def _check_sense(operation: o.Operation, policies: Policies) -> None:
 
 
 def _check_length(name: str, text: str, most: int, *, minimum: int = 0) -> None:
+    if "\0" in text:
+        # PostgreSQL cannot store it.
+        raise InvalidOperationError(name, "must not contain NUL")
     if not minimum <= len(text.encode()) <= most:
         raise InvalidOperationError(name, f"must be {minimum} to {most} bytes")

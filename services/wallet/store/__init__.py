@@ -1,5 +1,6 @@
 """Every SQL statement of the wallet, and the two ways to run them."""
 
+from services.wallet.store.policies import add_policy
 from services.wallet.store.reader import Balance, LogHead, Reader, StatementLine
 from services.wallet.store.session import (
     CommitUnknownError,
@@ -32,5 +33,6 @@ __all__ = [
     "StatementLine",
     "StatementTiming",
     "UnsafeSettingsError",
+    "add_policy",
     "open_session",
 ]

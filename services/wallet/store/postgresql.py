@@ -37,8 +37,13 @@ _RACES = (
     asyncpg.LockNotAvailableError,
     asyncpg.UniqueViolationError,
 )
-_LOST = (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, OSError, asyncio.TimeoutError)
-_SHUTTING_DOWN = (
+_LOST = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    # What the driver says when it is used while the server hangs up.
+    asyncpg.InternalClientError,
+    OSError,
+    asyncio.TimeoutError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
     asyncpg.CannotConnectNowError,
@@ -103,9 +108,15 @@ class PostgresSession:
     async def commit(self) -> None:
         """Waits until the server has it on disk."""
         started = time.time_ns() if self.recorder is not None else 0
+        connection = self._connected()
         try:
-            await self._connected().execute("COMMIT")
-        except (*_LOST, *_SHUTTING_DOWN) as error:
+            await connection.execute("COMMIT")
+        except Exception as error:
+            self._in_transaction = False
+            if isinstance(error, _RACES):
+                raise RaceLostError(str(error)) from error
+            if _is_verdict(error, connection):
+                raise
             await self._drop()
             raise CommitUnknownError(str(error)) from error
         self._in_transaction = False
@@ -156,9 +167,11 @@ class PostgresSession:
     async def _guard(self, work: Awaitable[R]) -> R:
         try:
             return await work
-        except _RACES as error:
-            raise RaceLostError(str(error)) from error
-        except (*_SHUTTING_DOWN, *_LOST) as error:
+        except Exception as error:
+            if isinstance(error, _RACES):
+                raise RaceLostError(str(error)) from error
+            if _is_verdict(error, self._connection):
+                raise
             await self._drop()
             raise ConnectionLostError(str(error)) from error
 
@@ -181,6 +194,13 @@ class PostgresSession:
     def _record(self, name: str, sql: str, started: int, rows: int) -> None:
         if self.recorder is not None:
             self.recorder.timings.append(StatementTiming(name, sql, started, time.time_ns(), rows))
+
+
+def _is_verdict(error: Exception, connection: Any) -> bool:
+    """Tells whether the server itself has said no, over a connection that still stands."""
+    if connection is None or connection.is_closed() or isinstance(error, _LOST):
+        return False
+    return isinstance(error, asyncpg.PostgresError | ValueError | TypeError)
 
 
 def _columns(rows: Sequence[Row]) -> list[tuple[Any, ...]]:

@@ -96,6 +96,7 @@ class Writer:
         self._task: asyncio.Task[None] | None = None
         self._state = WriterState.NEW
         self._head = ShardState(shard, 0, "", 0, 0, b"", Micros(0))
+        self._policies_stale = False
         self.policies = Policies([])
         self.stopped = asyncio.Event()
 
@@ -176,6 +177,11 @@ class Writer:
         self._queue.admit(waiting)
         return [each.answer for each in waiting]
 
+    async def reload_policies(self) -> None:
+        """Returns once versions that were added are in force."""
+        self._policies_stale = True
+        await self.submit(Unit())
+
     # Serving.
 
     async def _serve(self) -> None:
@@ -243,6 +249,9 @@ class Writer:
         recorder = Recorder([]) if traces else None
         self._store.record(recorder)
         await self._store.begin_batch(epoch=head.epoch, batch_no=head.last_batch + 1)
+        if self._policies_stale:
+            self.policies = await self._store.load_policies()
+            self._policies_stale = False
         loaded = await self._store.load(needs_of(each.unit for each in batch))
         book = Book(
             loaded,

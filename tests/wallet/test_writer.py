@@ -1,0 +1,280 @@
+"""The writer under faults: rivals, lost connections, poisoned operations."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from services.kit.database import Database
+from services.kit.errors import InternalError, UnavailableError
+from services.kit.ids import new_id
+from services.wallet.domain import (
+    Bet,
+    Deposit,
+    Key,
+    Micros,
+    OpenWallet,
+    Operation,
+    Outcome,
+    PlayerId,
+    Win,
+)
+from services.wallet.domain.planner import Unit, submission_of
+from services.wallet.service import WalletService
+from services.wallet.store import LeaseTakenError, UnsafeSettingsError
+from services.wallet.writer import WriterOptions, WriterState
+from tests.conftest import Templates
+from tests.kit.clock import ManualClock
+from tests.kit.postgres import shared_server
+from tests.wallet.audit import Audit
+from tests.wallet.faults import FaultySession, release_lease
+
+PLAYER = PlayerId(bytes(15) + b"\x01")
+PATIENCE_S = 20
+IMPATIENT = WriterOptions(lease_wait=timedelta(0))
+
+
+def common(id_: str | None = None, source: str = "studio") -> dict[str, Any]:
+    key = Key("t", source, id_ if id_ is not None else new_id())
+    return {"key": key, "player_id": PLAYER, "currency_code": "EUR"}
+
+
+@asynccontextmanager
+async def ledger(url: str, clock: ManualClock, **options: Any) -> AsyncIterator[WalletService]:
+    service = WalletService(url, clock, **options)
+    await service.start()
+    try:
+        yield service
+    finally:
+        await service.stop()
+
+
+async def open_with(service: WalletService, amount: int) -> None:
+    await service.submit(OpenWallet(**common(source="player")))
+    await service.submit(Deposit(amount=amount, **common(source="psp")))
+
+
+async def cash(service: WalletService) -> int:
+    return (await service.get_balance(PLAYER, "EUR")).cash
+
+
+def unchecked(service: WalletService, operation: Operation) -> Unit:
+    """Skips the check of form, which would keep the poison out."""
+    return Unit((submission_of(operation, service._writer.policies),))
+
+
+# Rivals.
+
+
+async def test_a_second_writer_does_not_start_beside_the_first(
+    wallet_url: str, clock: ManualClock
+) -> None:
+    async with ledger(wallet_url, clock):
+        rival = WalletService(wallet_url, clock, options=IMPATIENT)
+        with pytest.raises(LeaseTakenError):
+            await rival.start()
+        await rival.stop()
+
+
+async def test_a_second_writer_starts_when_the_first_has_stopped(
+    wallet_url: str, clock: ManualClock
+) -> None:
+    options = WriterOptions(lease_wait=timedelta(seconds=PATIENCE_S))
+    first = WalletService(wallet_url, clock)
+    await first.start()
+    second = WalletService(wallet_url, clock, options=options)
+    starting = asyncio.ensure_future(second.start())
+    await open_with(first, 100)
+    await first.stop()
+    await starting
+    assert await cash(second) == 100
+    await second.stop()
+
+
+async def test_a_deposed_writer_commits_nothing_and_stops(
+    wallet_url: str, clock: ManualClock
+) -> None:
+    deposed = WalletService(wallet_url, clock)
+    await deposed.start()
+    await open_with(deposed, 100)
+    await release_lease(deposed._writer._store._session)
+    async with ledger(wallet_url, clock, options=IMPATIENT) as heir:
+        with pytest.raises(UnavailableError):
+            await deposed.submit(Bet(amount=60, **common("b-1")))
+        await asyncio.wait_for(deposed.wait_stopped(), PATIENCE_S)
+        assert deposed.state is WriterState.DEPOSED
+        assert await cash(heir) == 100
+        assert (await heir.submit(Bet(amount=60, **common("b-1")))).replayed is False
+    await deposed.stop()
+    (await Audit.read(wallet_url)).check()
+
+
+async def test_a_writer_deposed_while_its_commit_was_lost_answers_nothing(
+    wallet_url: str, clock: ManualClock
+) -> None:
+    session = FaultySession(wallet_url)
+    deposed = WalletService(wallet_url, clock, session=session, options=IMPATIENT)
+    await deposed.start()
+    await open_with(deposed, 100)
+    heir = WalletService(wallet_url, clock)
+    session.meanwhile = heir.start
+    session.faults = ["commit lost"]
+    with pytest.raises(UnavailableError):
+        await deposed.submit(Bet(amount=60, **common("b-1")))
+    await asyncio.wait_for(deposed.wait_stopped(), PATIENCE_S)
+    assert deposed.state is WriterState.DEPOSED
+    assert await cash(heir) == 100
+    await heir.stop()
+    await deposed.stop()
+    (await Audit.read(wallet_url)).check()
+
+
+# Lost connections.
+
+
+@pytest.mark.parametrize(
+    "faults",
+    [
+        ["commit lost"],
+        ["answer lost"],
+        ["commit lost", "answer lost"],
+        ["fence_shard"],
+        ["insert_transfer"],
+        ["insert_entry", "commit lost"],
+        ["seal_shard"],
+    ],
+    ids=" then ".join,
+)
+async def test_whatever_is_lost_each_operation_has_its_effect_once(
+    wallet_url: str, clock: ManualClock, faults: list[str]
+) -> None:
+    session = FaultySession(wallet_url)
+    async with ledger(wallet_url, clock, session=session) as service:
+        await open_with(service, 100)
+        session.faults = list(faults)
+        bets = [Bet(amount=10, **common(f"b-{n}")) for n in range(3)]
+        answers = await asyncio.wait_for(asyncio.gather(*map(service.submit, bets)), PATIENCE_S)
+        assert session.faults == []
+        assert session.opened == 1 + len(faults)
+        assert {each.result.outcome for each in answers} == {Outcome.APPLIED}
+        assert await cash(service) == 70
+        again = [await service.submit(each) for each in bets]
+        assert [each.result for each in again] == [each.result for each in answers]
+    (await Audit.read(wallet_url)).check()
+
+
+async def test_a_connection_that_keeps_failing_is_told_as_unavailable(
+    wallet_url: str, clock: ManualClock
+) -> None:
+    session = FaultySession(wallet_url)
+    async with ledger(wallet_url, clock, session=session) as service:
+        await open_with(service, 100)
+        session.faults = ["insert_entry"] * 3
+        with pytest.raises(UnavailableError):
+            await service.submit(Bet(amount=10, **common("b-1")))
+        answer = await service.submit(Bet(amount=10, **common("b-1")))
+        assert not answer.replayed
+        assert await cash(service) == 90
+    (await Audit.read(wallet_url)).check()
+
+
+@pytest.mark.postgresql
+async def test_a_backend_that_is_killed_is_replaced(
+    templates: Templates, clock: ManualClock
+) -> None:
+    wallet_url = templates.copy("services.wallet", "postgresql")
+    database = Database(wallet_url, schema="wallet")
+    async with ledger(wallet_url, clock) as service:
+        await open_with(service, 100)
+        for _ in range(3):
+            async with database.snapshot() as connection:
+                await connection.execute(
+                    text(
+                        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                        " WHERE application_name = 'croupier-wallet-writer'"
+                        " AND datname = current_database()"
+                    )
+                )
+            answer = await service.submit(Bet(amount=10, **common()))
+            assert answer.result.outcome is Outcome.APPLIED
+        assert await cash(service) == 70
+    await database.close()
+    (await Audit.read(wallet_url)).check()
+
+
+# Poison.
+
+
+async def test_one_operation_that_cannot_be_written_fails_alone(
+    wallet_url: str, clock: ManualClock
+) -> None:
+    async with ledger(wallet_url, clock) as service:
+        await open_with(service, 1000)
+        poison = Bet(amount=1, effective_time=Micros(2**70), **common("poison"))
+        units = [
+            unchecked(service, poison if n == 100 else Bet(amount=1, **common(f"b-{n}")))
+            for n in range(256)
+        ]
+        futures = service._writer.submit_all(units)
+        answers = await asyncio.wait_for(
+            asyncio.gather(*futures, return_exceptions=True), PATIENCE_S
+        )
+        failed = [n for n, each in enumerate(answers) if isinstance(each, BaseException)]
+        assert failed == [100]
+        assert isinstance(answers[100], InternalError)
+        assert await cash(service) == 1000 - 255
+        with pytest.raises(InternalError):
+            await service.submit(Bet(amount=1, **common("poison")))
+    async with ledger(wallet_url, clock) as service:
+        good = await service.submit(Bet(amount=1, **common("poison")))
+        assert good.result.outcome is Outcome.APPLIED
+    (await Audit.read(wallet_url)).check()
+
+
+async def test_a_quarantine_ends(wallet_url: str, clock: ManualClock) -> None:
+    options = WriterOptions(quarantine=timedelta(0))
+    async with ledger(wallet_url, clock, options=options) as service:
+        await open_with(service, 10)
+        poison = Bet(amount=1, effective_time=Micros(2**70), **common("poison"))
+        with pytest.raises(InternalError):
+            await service._writer.submit(unchecked(service, poison))
+        good = await service.submit(Bet(amount=1, **common("poison")))
+        assert good.result.outcome is Outcome.APPLIED
+
+
+# What must not be.
+
+
+async def test_a_ledger_that_was_changed_behind_its_back_halts(
+    wallet_url: str, clock: ManualClock
+) -> None:
+    database = Database(wallet_url, schema="wallet")
+    service = WalletService(wallet_url, clock)
+    await service.start()
+    await open_with(service, 100)
+    async with database.transaction() as connection:
+        await connection.execute(text("UPDATE account SET version = version + 7"))
+    with pytest.raises(UnavailableError):
+        await service.submit(Bet(amount=10, **common()))
+    assert service.state is WriterState.HALTED
+    with pytest.raises(UnavailableError):
+        await service.submit(Win(amount=10, **common()))
+    await service.stop()
+    await database.close()
+
+
+@pytest.mark.postgresql
+async def test_a_server_that_may_forget_a_commit_is_refused(
+    templates: Templates, clock: ManualClock
+) -> None:
+    wallet_url = templates.copy("services.wallet", "postgresql")
+    name = Database(wallet_url, schema="wallet").url.database
+    shared_server().execute(f'ALTER DATABASE "{name}" SET synchronous_commit = off')
+    service = WalletService(wallet_url, clock)
+    with pytest.raises(UnsafeSettingsError, match="synchronous_commit"):
+        await service.start()
+    await service.stop()
