@@ -421,7 +421,7 @@ async def test_password_is_stored_only_as_a_slow_salted_hash(world: World) -> No
     await database.close()
     assert found is not None
     stored, content_hash = found
-    assert content_hash.startswith("$argon2id$v=19$m=65536,")
+    assert content_hash.startswith("$argon2id$v=19$m=47104,")
     assert stored.player_id == player.player_id
     shown = repr(stored)
     for private in (request.email, request.given_name, request.postal_address):

@@ -85,6 +85,7 @@ class Registration:
             AlreadyRegisteredError: The person or the address has an account.
             RemoteError: Security refuses the address or the password.
             UnavailableError: Security or Wallet does not answer; repeat the request.
+            OverloadedError: Too many register at this moment.
         """
         _check_form(application, today=self._records.clock.now().date())
         opening = await self._find(application.request_id)
