@@ -14,6 +14,7 @@ local byte, find, format, gsub, lower, sub =
 
 -- Bytes that decide what comes next.
 local QUOTE, COMMA, COLON, MINUS = 34, 44, 58, 45
+local FOUR = byte("4")
 local ARRAY, ARRAY_END, OBJECT, OBJECT_END = 91, 93, 123, 125
 
 for _, fields in pairs(MESSAGES) do
@@ -220,14 +221,19 @@ local function quoted(text)
   return '"' .. gsub(text, '["\\]', "\\%0") .. '"'
 end
 
--- Answers with a `google.rpc.Status`, as the services' own errors look after the transcoder. Envoy
--- ends the script here: what stands after a call of this is not reached.
+-- A `google.rpc.Status`, as the services' own errors look after the transcoder.
+local function status_json(code, reason, message, metadata, detail)
+  return format(
+    '{"code":%d,"message":%s,"details":[{"@type":"type.googleapis.com/google.rpc.ErrorInfo",'
+      .. '"reason":"ERROR_REASON_%s","domain":"croupier","metadata":{%s}}%s]}',
+    code, quoted(message), reason, metadata, detail or "")
+end
+
+-- Answers instead of the service. Envoy ends the script here: what stands after a call of this is
+-- not reached.
 local function respond(handle, status, code, reason, message, metadata, detail, allow)
   local headers = { [":status"] = status, ["content-type"] = "application/json", allow = allow }
-  handle:respond(headers, format(
-    '{"code":%d,"message":%s,"details":[{"@type":"type.googleapis.com/google.rpc.ErrorInfo",'
-      .. '"reason":"ERROR_REASON_%s","domain":"croupier","metadata":{%s}}%s]}\n',
-    code, quoted(message), reason, metadata, detail or ""))
+  handle:respond(headers, status_json(code, reason, message, metadata, detail))
 end
 
 local function invalid(handle, status, message, name, value)
@@ -342,19 +348,35 @@ function envoy_on_request(handle)
   end
 end
 
--- The transcoder answers 400 for two things that differ: FAILED_PRECONDITION, which is 412, and a
--- value of the wrong type, where the field belongs into the metadata too.
+-- What a server of gRPC says by itself, without our reasons and maybe with an exception's text.
+local BARE = {
+  ["2"] = { 13, "INTERNAL", "internal error" },
+  ["4"] = { 4, "DEADLINE_EXCEEDED", "the deadline has passed; repeat a mutation with the same id" },
+  ["8"] = { 8, "OVERLOADED", "the server is overloaded; try again later" },
+  ["12"] = { 12, "METHOD_UNKNOWN", "there is no such method" },
+  ["13"] = { 13, "INTERNAL", "internal error" },
+  ["14"] = { 14, "UNAVAILABLE", "a service is not available; repeat a mutation with the same id" },
+}
+
+-- Gives every error a reason and the right status: the transcoder answers 400 for
+-- FAILED_PRECONDITION, and where a value has the wrong type it names the field in the message only.
 local function correct(handle)
   local body = handle:body()
   local text = body and body:getBytes(0, body:length()) or ""
-  if text:find('^{"code":9,') then
+  local code = text:match('^{"code":(%d+),')
+  if code == "9" then
     handle:headers():replace(":status", "412")
   end
+  local bare = text:find('"details":%[%]}%s*$') and BARE[code]
   local field = text:match('"message":"invalid request: ([%w_.]+): invalid value')
-  if field then
+  if bare then
+    text = status_json(bare[1], bare[2], bare[3], "")
+  elseif field then
     text = gsub(text, '"metadata":{"fields":""}', '"metadata":{"fields":"' .. field .. '"}', 1)
-    handle:headers():replace("content-length", tostring(body:setBytes(text)))
+  else
+    return
   end
+  handle:headers():replace("content-length", tostring(body:setBytes(text)))
 end
 
 function envoy_on_response(handle)
@@ -367,7 +389,7 @@ function envoy_on_response(handle)
   local status = headers:get(":status")
   if stream_type and status == "200" then
     headers:replace("content-type", stream_type)
-  elseif status == "400" then
+  elseif byte(status) >= FOUR then
     correct(handle)
   end
 end

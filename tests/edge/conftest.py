@@ -3,7 +3,7 @@
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +20,26 @@ from tests.kit.tokens import TokenIssuer
 ORIGIN = "https://play.example.com"
 
 
+@contextmanager
+def short_folder() -> Iterator[Path]:
+    """Makes a folder with a short name: a Unix socket's path has at most 107 characters."""
+    folder = Path(tempfile.mkdtemp(prefix="edge-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+
+
 @pytest.fixture(scope="session")
 def edge_folder() -> Iterator[Path]:
-    """A folder with a short name: the path of a Unix socket has at most 107 characters."""
-    folder = Path(tempfile.mkdtemp(prefix="edge-"))
-    yield folder
-    shutil.rmtree(folder)
+    with short_folder() as folder:
+        yield folder
+
+
+@pytest.fixture
+def tmp_short() -> Iterator[Path]:
+    with short_folder() as folder:
+        yield folder
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
