@@ -1,0 +1,1 @@
+"""The Analytics service: what happened, in figures."""
