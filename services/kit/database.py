@@ -23,6 +23,9 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+Transaction = AsyncConnection
+"""An open transaction, by the name that use cases have for it: only stores send SQL through it."""
+
 _RACE_TRIES_MAX = 3
 _RACE_PAUSE_S = 0.02
 _SQLITE_BUSY_TIMEOUT_MS = 5_000

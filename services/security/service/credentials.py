@@ -1,10 +1,9 @@
 """Credentials: created, and proved by a login."""
 
 import structlog
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.kit.clock import Clock
-from services.kit.database import Database, retry_on_race
+from services.kit.database import Database, Transaction, retry_on_race
 from services.kit.errors import ServiceError
 from services.kit.feed import Outbox
 from services.kit.ids import new_id
@@ -182,7 +181,7 @@ class Credentials:
 
     async def _fail(
         self,
-        connection: AsyncConnection,
+        connection: Transaction,
         credential: Credential,
         client_address: str,
         refusal: ServiceError,
@@ -197,7 +196,7 @@ class Credentials:
 
     async def _report_failure(
         self,
-        connection: AsyncConnection,
+        connection: Transaction,
         credential: Credential | None,
         client_address: str,
         *,

@@ -4,10 +4,9 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 
 import pyotp
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.kit.clock import Clock
-from services.kit.database import Database, retry_on_race
+from services.kit.database import Database, Transaction, retry_on_race
 from services.kit.errors import CredentialInvalidError
 from services.security.domain import totp
 from services.security.domain.credentials import Credential, SubjectId
@@ -91,7 +90,7 @@ class SecondFactor:
             await credentials.confirm_totp(connection, subject_id, confirm_time=self._clock.now())
 
     async def check(
-        self, connection: AsyncConnection, credential: Credential, totp_code: str
+        self, connection: Transaction, credential: Credential, totp_code: str
     ) -> Answer:
         """Judges the code of a login, and uses it up; the credential must be locked."""
         factor = await credentials.find_totp(connection, credential.subject_id)
@@ -104,7 +103,7 @@ class SecondFactor:
 
     async def _lock(
         self,
-        connection: AsyncConnection,
+        connection: Transaction,
         subject_id: SubjectId,
         login_session_id: LoginSessionId,
     ) -> Credential:
@@ -117,7 +116,7 @@ class SecondFactor:
         return credential
 
     async def _use(
-        self, connection: AsyncConnection, subject_id: SubjectId, factor: TotpFactor, code: str
+        self, connection: Transaction, subject_id: SubjectId, factor: TotpFactor, code: str
     ) -> bool:
         secret = self._sealer.open(factor.secret_sealed, row=_row(subject_id)).decode()
         step = totp.matching_step(secret, code, now=self._clock.now(), after_step=factor.last_step)

@@ -4,10 +4,8 @@ import contextlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from services.kit.clock import Clock
-from services.kit.database import Database, retry_on_race
+from services.kit.database import Database, Transaction, retry_on_race
 from services.kit.errors import CredentialInvalidError, UnavailableError
 from services.kit.feed import Outbox
 from services.kit.ids import new_id
@@ -56,7 +54,7 @@ class LoginSessions:
         self._access_life = access_life
 
     async def open(
-        self, connection: AsyncConnection, credential: Credential, *, client_address: str
+        self, connection: Transaction, credential: Credential, *, client_address: str
     ) -> tuple[LoginSessionId, TokenPair]:
         """Opens a session as part of a login."""
         now = self._clock.now()
@@ -191,7 +189,7 @@ class LoginSessions:
                 await self._end(connection, session)
         return found
 
-    async def _end(self, connection: AsyncConnection, session: LoginSession) -> None:
+    async def _end(self, connection: Transaction, session: LoginSession) -> None:
         now = self._clock.now()
         # Operators have no game sessions.
         nothing_to_tell = session.kind is SubjectKind.OPERATOR
@@ -239,7 +237,7 @@ class LoginSessions:
 
     async def _issue(
         self,
-        connection: AsyncConnection,
+        connection: Transaction,
         credential: Credential,
         login_session_id: LoginSessionId,
         *,
@@ -260,7 +258,7 @@ class LoginSessions:
         )
 
     async def _store_refresh_token(
-        self, connection: AsyncConnection, login_session_id: LoginSessionId, tokens: TokenPair
+        self, connection: Transaction, login_session_id: LoginSessionId, tokens: TokenPair
     ) -> None:
         await store.add_refresh_token(
             connection,

@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from datetime import datetime
 
 import structlog
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.kit.clock import Clock
-from services.kit.database import Database, retry_on_race
+from services.kit.database import Database, Transaction, retry_on_race
 from services.kit.ids import new_id
 from services.security import access_tokens
 from services.security.access_tokens import Signer
@@ -69,7 +68,7 @@ class SigningKeys:
             keys = await store.list_all(connection)
         return rules.published(keys, self._clock.now())
 
-    async def signer(self, connection: AsyncConnection) -> Signer:
+    async def signer(self, connection: Transaction) -> Signer:
         """Returns what signs now.
 
         Raises:
