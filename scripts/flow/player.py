@@ -1,5 +1,6 @@
 """A player with a browser: an account, a login that is kept fresh, and a wallet."""
 
+import asyncio
 import secrets
 import time
 import uuid
@@ -39,6 +40,7 @@ class Player:
         self._access_token = ""
         self._refresh_token = ""
         self._expire_time = datetime.now(UTC)
+        self._refreshing = asyncio.Lock()
 
     async def log_in(self, password: str) -> Reply:
         """Logs in, and keeps the tokens if that succeeds."""
@@ -58,10 +60,12 @@ class Player:
 
     async def token(self) -> str:
         """Returns an access token that is good for a moment at least."""
-        if (self._expire_time - datetime.now(UTC)).total_seconds() < _FRESH_S:
-            reply = await self.refresh()
-            check(reply.is_ok, f"the refresh token is refused: {reply}")
-        return self._access_token
+        # One at a time: a refresh token that is used twice ends the login session.
+        async with self._refreshing:
+            if (self._expire_time - datetime.now(UTC)).total_seconds() < _FRESH_S:
+                reply = await self.refresh()
+                check(reply.is_ok, f"the refresh token is refused: {reply}")
+            return self._access_token
 
     @property
     def held_token(self) -> tuple[str, datetime]:

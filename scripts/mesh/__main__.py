@@ -163,6 +163,7 @@ async def _run(options: Options, folder: DataFolder, screen: Screen, *, play: Pl
     async def work() -> int:
         async with mesh.running() as description:
             if play is None:
+                screen.say_commands(description)
                 await asyncio.Event().wait()
                 return 0
             return 0 if await play(description) else _FAILED

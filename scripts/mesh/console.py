@@ -30,7 +30,7 @@ class Screen:
         self.console.print(Text(said, style))
 
     def say_ready(self, mesh: Description, *, took_s: float, folder: Path) -> None:
-        """Prints where everything is, and how to begin."""
+        """Prints where everything is."""
         traces = (
             f"{mesh.trace_url}/   or: CROUPIER_TRACE_URL={mesh.trace_url} ./scripts/trace ID"
             if mesh.trace_url
@@ -49,6 +49,9 @@ class Screen:
         self.say(f"Croupier is ready, after {took_s:.1f} s.", "bold green")
         for name, text in rows:
             self.console.print(Text.assemble((name.rjust(_NAME_WIDTH), "bold"), "   ", text))
+
+    def say_commands(self, mesh: Description) -> None:
+        """Prints how to begin."""
         self.say("")
         self.say("To play by hand:", "bold")
         for line in commands(mesh):
