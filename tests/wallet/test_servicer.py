@@ -370,6 +370,24 @@ async def test_feed_serves_applied_and_refused_transfers_in_order(
     assert transfers[4].original_kind == wallet_pb2.TRANSFER_KIND_BET
 
 
+async def test_ledger_row_stores_the_trace_that_brought_it(
+    wallet: RunningWallet, player_id: str
+) -> None:
+    trace_id = "4bf92f3577b34da6a3ce929d0e0e4736"
+    for flag in ("00", "01"):
+        traceparent = f"00-{trace_id}-00f067aa0ba902b7-{flag}"
+        await wallet.game.Bet(bet(player_id, 1), metadata=(("traceparent", traceparent),))
+    stub = feed_service_pb2_grpc.FeedServiceStub(wallet.analytics_channel)
+    stream = stub.Subscribe(feed_service_pb2.SubscribeRequest(after_seq=2))
+    events: list[Any] = []
+    async for message in stream:
+        events += message.events
+        if len(events) >= 2:
+            break
+    stream.cancel()
+    assert [event.trace_id for event in events] == [trace_id, trace_id]
+
+
 def test_numbers_of_the_ledger_are_those_of_the_contract() -> None:
     pairs: list[tuple[Any, Any]] = [
         (Outcome, wallet_pb2.Outcome),
