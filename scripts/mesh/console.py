@@ -32,7 +32,7 @@ class Screen:
     def say_ready(self, mesh: Description, *, took_s: float, folder: Path) -> None:
         """Prints where everything is."""
         traces = (
-            f"{mesh.trace_url}/   or: CROUPIER_TRACE_URL={mesh.trace_url} ./scripts/trace ID"
+            f"{mesh.trace_url}/   or: ./scripts/trace --url {mesh.trace_url} ID"
             if mesh.trace_url
             else f"sent to {mesh.traces_endpoint}"
         )

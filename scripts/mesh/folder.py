@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 
 from scripts.mesh.pki import DevelopmentAuthority
 
@@ -102,12 +103,19 @@ class DataFolder:
         remembered: dict[str, int] = json.loads(file.read_text()) if file.exists() else {}
         return {name: remembered[name] for name in names if name in remembered}
 
-    def ports(self, names: tuple[str, ...], *, fixed: Mapping[str, int]) -> dict[str, int]:
+    def ports(
+        self,
+        names: tuple[str, ...],
+        *,
+        fixed: Mapping[str, int],
+        preferred: Mapping[str, int] = MappingProxyType({}),
+    ) -> dict[str, int]:
         """Gives each name a free port: the same as the last time if that is free.
 
         Args:
             names: Who needs one.
             fixed: Ports that must be these.
+            preferred: Ports to try the first time.
 
         Raises:
             PortTakenError: One of the fixed ports is taken.
@@ -120,7 +128,7 @@ class DataFolder:
                     raise PortTakenError(f"port {fixed[name]} for {name} is taken")
                 given[name] = fixed[name]
                 continue
-            port = remembered.get(name, 0)
+            port = remembered.get(name, preferred.get(name, 0))
             reserved = {*given.values(), *fixed.values()}
             if port == 0 or port in reserved or not _is_free(port):
                 port = _free_port(reserved)

@@ -11,7 +11,14 @@ from scripts.mesh.folder import DataFolder
 from scripts.mesh.front_door import FrontDoor
 from scripts.mesh.journal import Journal
 from scripts.mesh.probes import Probes
-from scripts.mesh.processes import OPERATOR_EMAIL, PROVIDER, STEADY_PORTS, Options, Table
+from scripts.mesh.processes import (
+    OPERATOR_EMAIL,
+    PROVIDER,
+    STEADY_PORTS,
+    USUAL_PORTS,
+    Options,
+    Table,
+)
 from scripts.mesh.seed import GAMES, seed
 from scripts.mesh.supervisor import Supervisor
 
@@ -85,7 +92,9 @@ class Mesh:
         steady = self._folder.remembered_ports((*STEADY_PORTS, "edge"))
         chosen = self._options.port or steady.get("edge", self._options.default_port)
         fixed = {**steady, "edge": chosen} if chosen else steady
-        return self._folder.ports(Table.port_names(), fixed=fixed)
+        # A mesh on a free public port is one of several, or a test: it leaves the usual ones alone.
+        preferred = USUAL_PORTS if self._options.default_port else {}
+        return self._folder.ports(Table.port_names(), fixed=fixed, preferred=preferred)
 
     def _say_serving(self, name: str, took: str) -> None:
         self._screen.report(name, f"serves, after {took}")

@@ -24,6 +24,8 @@ PROVIDER = "acme"
 OPERATOR_EMAIL = "operator@croupier.example"
 # What a change of port would break: the provider is registered with its address.
 STEADY_PORTS = ("provider_launch",)
+# Where OpenTelemetry's exporters and `./scripts/trace` look by themselves.
+USUAL_PORTS = {"trace_grpc": 4317, "trace_http": 4318}
 
 _PORTS = (
     "edge",

@@ -1,6 +1,7 @@
 """`./scripts/up` as its user meets it: it starts, survives, refuses and stops."""
 
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from scripts.flow.player import Player
 from scripts.flow.steps import deposit
 from scripts.flow.steps.authorization import log_in, register
 from scripts.flow.world import World, open_world
+from scripts.mesh.console import commands
 from scripts.mesh.description import Description
 from tests.e2e.running import ROOT, STOP_S_MAX, RunningMesh, is_alive, running, wait_gone
 
@@ -69,6 +71,25 @@ async def test_killed_service_is_started_again_with_what_it_had(mesh: RunningMes
         assert await world.eventually(look, otherwise=lambda: "no balance") == 5_000
 
 
+def test_commands_that_it_prints_lead_to_an_open_game(mesh: RunningMesh) -> None:
+    script = "\n".join(commands(mesh.wait_ready()))
+    mesh.wait_printed("To play by hand:")
+    assert all(line in mesh.printed for line in script.splitlines())
+    bash = shutil.which("bash")
+    assert bash is not None
+    done = subprocess.run(  # noqa: S603 (what `up` told its user to run)
+        [bash, "-euo", "pipefail", "-c", f"token=\n{script}"],
+        capture_output=True,
+        text=True,
+        timeout=STOP_S_MAX,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert '"identityState":"IDENTITY_STATE_VERIFIED"' in done.stdout
+    assert '"checkoutUrl":"https://' in done.stdout
+    assert '"launchUrl":"https://' in done.stdout
+
+
 def test_second_up_on_the_same_folder_is_refused(mesh: RunningMesh) -> None:
     second = subprocess.run(  # noqa: S603 (our own command)
         [str(ROOT / "scripts" / "up"), "--data", str(mesh.folder), "--port", "0"],
@@ -116,6 +137,17 @@ def test_processes_end_with_an_up_that_is_killed(tmp_path: Path) -> None:
         pids = mesh.wait_ready().pids
         assert all(is_alive(pid) for pid in pids.values())
         mesh.process.kill()
+        wait_gone(pids)
+
+
+def test_second_ctrl_c_ends_everything_at_once(tmp_path: Path) -> None:
+    with running(tmp_path / "data", "--port", "0") as mesh:
+        pids = mesh.wait_ready().pids
+        os.kill(pids["wallet"], signal.SIGSTOP)
+        mesh.process.send_signal(signal.SIGINT)
+        mesh.wait_printed("Draining …")
+        mesh.process.send_signal(signal.SIGINT)
+        assert mesh.process.wait(STOP_S_MAX) == 130
         wait_gone(pids)
 
 

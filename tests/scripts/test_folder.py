@@ -33,6 +33,20 @@ def test_port_that_is_taken_meanwhile_is_replaced(tmp_path: Path) -> None:
     assert second["player"] != first["player"]
 
 
+def test_preferred_port_is_taken_the_first_time_if_it_is_free(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        busy = taken.getsockname()[1]
+        preferred = {"free": _free(), "busy": busy}
+        given = DataFolder(tmp_path).ports(("free", "busy"), fixed={}, preferred=preferred)
+    assert given["free"] == preferred["free"]
+    assert given["busy"] != busy
+
+
+def _free() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
 def test_fixed_port_that_is_taken_is_refused(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
