@@ -308,6 +308,8 @@ class Planner:
         Before each unit, so that it makes no difference how a history is cut into batches.
         """
         book = self.book
+        if not book.holds and not book.bonuses:
+            return
         for hold in list(book.holds.values()):
             if (
                 hold.player_id == player_id

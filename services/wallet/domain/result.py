@@ -5,7 +5,7 @@ No row that can change takes part, so a replay years later is the same answer.
 
 import json
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from services.wallet.domain.rows import Posting
 from services.wallet.domain.values import (
@@ -34,8 +34,7 @@ class Flag:
     CHARGEBACK: Final = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Moved:
+class Moved(NamedTuple):
     """What a transfer changed in one bucket: its balance, and what is pending out and in."""
 
     bucket: Bucket
@@ -44,8 +43,7 @@ class Moved:
     pending_in: int
 
 
-@dataclass(frozen=True, slots=True)
-class Available:
+class Available(NamedTuple):
     """What the player could spend after a transfer, by bucket."""
 
     cash: int
@@ -65,9 +63,8 @@ class LimitFacts:
     window_end: Micros | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
-    """The answer to an operation.
+class Result(NamedTuple):
+    """The answer to an operation. A tuple, since one is made for each operation.
 
     Attributes:
         bonus_amount: The bonus's share of `amount`, for bets, wins and rollbacks.
@@ -131,32 +128,32 @@ def result_of(posting: Posting) -> Result:
     detail: dict[str, Any] = json.loads(transfer.detail) if transfer.detail else {}
     limit = detail.pop("limit", None)
     return Result(
-        key=Key(transfer.tenant, transfer.source, unpack_key(transfer.key)),
-        kind=transfer.kind,
-        shard=transfer.shard,
-        seq=transfer.seq,
-        outcome=transfer.outcome,
-        player_id=transfer.player_id,
-        currency_code=transfer.currency_code,
-        amount=transfer.amount,
-        bonus_amount=transfer.bonus_amount,
-        moved=_moved(posting),
-        available=_available(posting),
-        hold_id=transfer.hold_id,
-        bonus_id=transfer.bonus_id,
-        round_id=transfer.round_id,
-        round_state=transfer.round_state,
-        original_seq=transfer.original_seq,
-        reversal_no=transfer.reversal_no,
-        group_no=transfer.group_no,
-        wager_delta=transfer.wager_delta,
-        limit=None if limit is None else _limit(limit),
-        shortfall=detail.pop("shortfall", 0),
-        settled=detail.pop("settled", False),
-        game_id=transfer.game_id,
-        effective_time=transfer.effective_time,
-        create_time=transfer.create_time,
-        detail=detail,
+        Key(transfer.tenant, transfer.source, unpack_key(transfer.key)),
+        transfer.kind,
+        transfer.shard,
+        transfer.seq,
+        transfer.outcome,
+        transfer.player_id,
+        transfer.currency_code,
+        transfer.amount,
+        transfer.bonus_amount,
+        _moved(posting) if posting.entries else (),
+        _available(posting),
+        transfer.hold_id,
+        transfer.bonus_id,
+        transfer.round_id,
+        transfer.round_state,
+        transfer.original_seq,
+        transfer.reversal_no,
+        transfer.group_no,
+        transfer.wager_delta,
+        None if limit is None else _limit(limit),
+        detail.pop("shortfall", 0),
+        detail.pop("settled", False),
+        transfer.game_id,
+        transfer.effective_time,
+        transfer.create_time,
+        detail,
     )
 
 

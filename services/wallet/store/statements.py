@@ -34,6 +34,9 @@ from sqlalchemy.types import TypeEngine
 from services.wallet import tables as t
 
 Statement = Select[Any] | Insert | Update | Delete
+_ROWS = "/*rows*/"
+_TEMPLATE, _ARRAYS = 0, -1
+
 Build = Callable[[FromClause], Statement]
 
 
@@ -50,27 +53,35 @@ class SetStatement:
     name: str
     given: tuple[tuple[str, TypeEngine[Any]], ...]
     build: Build
-    _compiled: dict[tuple[str, int], str] = field(default_factory=dict, compare=False)
+    _compiled: dict[int, str] = field(default_factory=dict, compare=False)
 
     def for_values(self, dialect: Dialect, rows: int) -> str:
         """Compiles for so many rows of positional parameters, one after the other."""
-        found = self._compiled.get(("values", rows))
+        found = self._compiled.get(rows)
         if found is None:
+            template = self._compiled.get(_TEMPLATE)
+            if template is None:
+                template = self._compiled[_TEMPLATE] = self._compile_template(dialect)
             row = f"({', '.join('?' * len(self.given))})"
-            # SQLite names the columns of VALUES itself, and takes no names for them.
-            values = text("VALUES " + ", ".join([row] * rows)).columns(
-                *(column(f"column{index}", type_) for index, (_, type_) in self._numbered())
-            )
-            inner = values.subquery("raw")
-            named = select(
-                *(inner.c[f"column{index}"].label(name) for index, (name, _) in self._numbered())
-            ).subquery("given")
-            found = self._compiled["values", rows] = str(self.build(named).compile(dialect=dialect))
+            # SQLAlchemy compiles the statement once; sizes differ in the number of rows alone.
+            found = self._compiled[rows] = template.replace(_ROWS, ", ".join([row] * rows))
         return found
+
+    def _compile_template(self, dialect: Dialect) -> str:
+        numbered = list(enumerate(self.given, start=1))
+        # SQLite names the columns of VALUES itself, and takes no names for them.
+        values = text(f"VALUES {_ROWS}").columns(
+            *(column(f"column{index}", type_) for index, (_, type_) in numbered)
+        )
+        raw = values.subquery("raw")
+        given = select(
+            *(raw.c[f"column{index}"].label(name) for index, (name, _) in numbered)
+        ).subquery("given")
+        return str(self.build(given).compile(dialect=dialect))
 
     def for_arrays(self, dialect: Dialect) -> str:
         """Compiles for one array a column."""
-        found = self._compiled.get(("arrays", 0))
+        found = self._compiled.get(_ARRAYS)
         if found is None:
             arrays = (bindparam(f"given_{name}", type_=ARRAY(type_)) for name, type_ in self.given)
             given = (
@@ -78,11 +89,8 @@ class SetStatement:
                 .table_valued(*(column(name, type_) for name, type_ in self.given), name="given")
                 .render_derived()
             )
-            found = self._compiled["arrays", 0] = str(self.build(given).compile(dialect=dialect))
+            found = self._compiled[_ARRAYS] = str(self.build(given).compile(dialect=dialect))
         return found
-
-    def _numbered(self) -> Iterable[tuple[int, tuple[str, TypeEngine[Any]]]]:
-        return enumerate(self.given, start=1)
 
 
 def _typed(*columns: Column[Any]) -> tuple[tuple[str, TypeEngine[Any]], ...]:
@@ -167,8 +175,9 @@ TRANSFERS_BY_KEY = SetStatement(
     _transfers_by_key,
 )
 ENTRIES_OF_TRANSFERS = _select("select_entries", t.ENTRY, "shard", "seq")
+# Said so that SQLite takes the index of reversals: IS NOT NULL would not do, and read all history.
 REVERSALS = _select(
-    "select_reversals", t.TRANSFER, "shard", "original_seq", where="reversal_no IS NOT NULL"
+    "select_reversals", t.TRANSFER, "shard", "original_seq", where="transfer.reversal_no > 0"
 )
 PLAYERS = SetStatement("select_players", _typed(t.PLAYER.c.player_id), _players)
 ACCOUNTS_OF_PLAYERS = _select("select_accounts", t.ACCOUNT, "player_id")

@@ -25,7 +25,7 @@ class WriterOptions:
         queue_time_max: How much work may wait, at the rate that was measured last.
         reserve: The share of the queue that is kept for what settles.
         batch_max: How many operations one commit may hold.
-        planning_time_max: How long a batch may be planned before it is written.
+        slice_max: How long the loop may be kept from its other tasks.
         quarantine: For how long the key of an operation that cannot be written is turned away.
         lease_wait: How long to wait for another process to give the shard up.
         sweep_every: How often idle players with due holds and bonuses are looked for.
@@ -35,7 +35,7 @@ class WriterOptions:
     queue_time_max: timedelta = timedelta(seconds=2)
     reserve: float = 0.25
     batch_max: int = 512
-    planning_time_max: timedelta = timedelta(milliseconds=5)
+    slice_max: timedelta = timedelta(milliseconds=5)
     quarantine: timedelta = timedelta(seconds=60)
     lease_wait: timedelta = timedelta(seconds=30)
     sweep_every: timedelta = timedelta(seconds=1)
@@ -124,13 +124,6 @@ class Queue:
         if not self._waiting:
             self._filled.clear()
         return taken
-
-    def put_back(self, waiting: list[Waiting]) -> None:
-        """Returns what a batch had no time for to the front."""
-        self._waiting.extendleft(reversed(waiting))
-        self._depth += sum(each.size for each in waiting)
-        if waiting:
-            self._filled.set()
 
     def measure(self, operations: int, seconds: float) -> None:
         """Learns the rate from a batch that was done."""

@@ -190,21 +190,21 @@ class Writer:
                 await self._queue.wait()
                 batch = self._drop_late(self._queue.take())
                 if batch:
-                    self._queue.put_back(await self._process(batch))
+                    await self._process(batch)
         except _HaltError as halt:
             self._state = halt.state
         finally:
             self._fail_waiting()
             self.stopped.set()
 
-    async def _process(self, batch: list[Waiting]) -> list[Waiting]:
-        """Commits a batch and answers it. Returns the units that it had no time to plan.
+    async def _process(self, batch: list[Waiting]) -> None:
+        """Commits a batch and answers it.
 
         A batch that fails for a reason of its own is halved until the one unit that cannot be
         written stands alone; the others commit. Halves stay in order.
         """
         try:
-            return await self._commit(batch)
+            await self._commit(batch)
         except (_HaltError, asyncio.CancelledError):
             _fail(batch)
             raise
@@ -212,19 +212,16 @@ class Writer:
             await self._store.rollback()
             if len(batch) == 1:
                 self._quarantine_unit(batch[0], error)
-                return []
-        middle = len(batch) // 2
-        for half in (batch[:middle], batch[middle:]):
-            left = half
-            while left:
-                left = await self._process(left)
-        return []
+                return
+            middle = len(batch) // 2
+            await self._process(batch[:middle])
+            await self._process(batch[middle:])
 
-    async def _commit(self, batch: list[Waiting]) -> list[Waiting]:
+    async def _commit(self, batch: list[Waiting]) -> None:
         """Tries a batch again after lost races and lost connections, a bounded number of times."""
         for _ in range(_TRIES_MAX):
             try:
-                return await self._attempt(batch)
+                await self._attempt(batch)
             except RaceLostError:
                 await self._store.rollback()
             except ConnectionLostError as error:
@@ -239,10 +236,11 @@ class Writer:
                 await self._store.rollback()
                 _LOG.critical("shard %d is halted", self._store.shard, exc_info=error)
                 raise _HaltError(WriterState.HALTED) from error
+            else:
+                return
         _fail(batch)
-        return []
 
-    async def _attempt(self, batch: list[Waiting]) -> list[Waiting]:
+    async def _attempt(self, batch: list[Waiting]) -> None:
         head = self._head
         began = time.perf_counter()
         traces = self._traces_of(batch)
@@ -261,33 +259,34 @@ class Writer:
             now=max(Micros(to_micros(self._clock.now())), head.last_time),
         )
         plan_began = time.time_ns()
-        answers = self._plan(book, batch)
+        answers = await self._plan(book, batch)
         plan_ended = time.time_ns()
         if book.transfers:
             await self._write(book)
         else:
             # Replays and questions only: nothing is new, so nothing needs to be made durable.
             await self._store.end_reading()
-        for waiting, answer in zip(batch, answers, strict=False):
+        for waiting, answer in zip(batch, answers, strict=True):
             if not waiting.answer.done():
                 waiting.answer.set_result(answer)
-        done = batch[: len(answers)]
-        operations = sum(each.size for each in done)
+        operations = sum(each.size for each in batch)
         self._queue.measure(operations, time.perf_counter() - began)
         if recorder is not None and self._on_batch is not None:
             self._on_batch(
                 BatchReport(traces, tuple(recorder.timings), operations, (plan_began, plan_ended))
             )
-        return batch[len(answers) :]
 
-    def _plan(self, book: Book, batch: list[Waiting]) -> list[list[Answer | Reused]]:
+    async def _plan(self, book: Book, batch: list[Waiting]) -> list[list[Answer | Reused]]:
+        """Decides the units in order, with a pause after each slice for the rest of the loop."""
         planner = Planner(book)
-        latest = time.perf_counter() + self._options.planning_time_max.total_seconds()
+        slice_s = self._options.slice_max.total_seconds()
+        slice_ends = time.perf_counter() + slice_s
         answers: list[list[Answer | Reused]] = []
         for waiting in batch:
             answers.append(planner.plan(waiting.unit))
-            if len(answers) % _PLANNED_AT_ONCE == 0 and time.perf_counter() > latest:
-                break
+            if len(answers) % _PLANNED_AT_ONCE == 0 and time.perf_counter() > slice_ends:
+                await asyncio.sleep(0)
+                slice_ends = time.perf_counter() + slice_s
         return answers
 
     async def _write(self, book: Book) -> None:
