@@ -22,7 +22,7 @@ from croupier.wallet.v1 import wallet_service_pb2_grpc
 from sqlalchemy import select
 
 from scripts.mesh.pki import DevelopmentAuthority
-from services.game.application import build
+from services.game.__main__ import build
 from services.game.settings import Settings
 from services.game.tables import FEED_CURSOR
 from services.kit.database import Database

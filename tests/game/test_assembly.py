@@ -9,7 +9,8 @@ from croupier.game.v1 import game_pb2, launch_service_pb2_grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from scripts.mesh.pki import DevelopmentAuthority
-from services.game.application import NotMigratedError, build
+from services.game.__main__ import build
+from services.game.assembly import NotMigratedError
 from services.game.clients import ProviderClient
 from services.game.domain import (
     GameId,

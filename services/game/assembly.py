@@ -1,0 +1,139 @@
+"""The parts of a running Game service, made from its settings."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+from croupier.event.v1.event_pb2 import Event
+
+from services.game.authentication import ApiKeyAuthenticator
+from services.game.clients import (
+    PlayerClient,
+    ProviderClient,
+    SecurityClient,
+    WalletClient,
+    steps_of,
+)
+from services.game.service import Catalogue, Launches, Movements, Rounds
+from services.game.servicer import GameServicer, ProviderServicer
+from services.game.session_cache import SessionCache
+from services.game.settings import Settings
+from services.game.store import CatalogueStore, Connection, RoundStore, SessionStore
+from services.game.tables import FEED_CURSOR, OUTBOX
+from services.kit import migrations, telemetry
+from services.kit.clock import Clock
+from services.kit.contract import Level
+from services.kit.database import Database
+from services.kit.feed import FeedServicer, Follower, Outbox
+from services.kit.interceptors.authentication import Authenticators
+from services.kit.keys import SecurityKeys
+from services.kit.tokens import token_authenticators
+
+_PACKAGE = "services.game"
+_SCHEMA = "game"
+
+
+class NotMigratedError(Exception):
+    """The database is not at the version of this code; the service does not start."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a server serves, and what it depends on."""
+
+    database: Database
+    authenticators: Authenticators
+    games: GameServicer
+    providers: ProviderServicer
+    feed: FeedServicer
+    followers: tuple[Follower, ...]
+
+
+async def assemble(settings: Settings, stack: AsyncExitStack, *, clock: Clock) -> Parts:
+    """Opens what the service needs, and starts to follow the Wallet; the stack closes all of it.
+
+    Raises:
+        NotMigratedError: The database must be migrated first.
+    """
+    database = await _open_database(settings, stack)
+    identity = settings.identity
+    keys = SecurityKeys(settings.security_address, identity=identity)
+    security = SecurityClient(settings.security_address, identity=identity)
+    players = PlayerClient(settings.player_address, identity=identity)
+    wallet = WalletClient(settings.wallet_address, identity=identity)
+    providers = ProviderClient(identity=identity)
+    for client in (keys, security, players, wallet, providers):
+        stack.push_async_callback(client.close)
+
+    cache = SessionCache(settings.sessions_cached_max)
+    games, sessions = CatalogueStore(), SessionStore()
+    rounds = Rounds(database, RoundStore())
+    outbox = Outbox(database, OUTBOX, clock=clock)
+    launches = Launches(
+        database=database,
+        sessions=sessions,
+        catalogue=games,
+        cache=cache,
+        outbox=outbox,
+        players=players,
+        providers=providers,
+        clock=clock,
+        session_life=settings.session_life,
+    )
+    movements = Movements(
+        database=database, sessions=sessions, cache=cache, wallet=wallet, clock=clock
+    )
+    return Parts(
+        database=database,
+        authenticators={
+            **token_authenticators(keys.fetch),
+            Level.PROVIDER: ApiKeyAuthenticator(security, clock=clock),
+        },
+        games=GameServicer(
+            catalogue=Catalogue(database, games, cache),
+            launches=launches,
+            rounds=rounds,
+            clock=clock,
+        ),
+        providers=ProviderServicer(movements),
+        feed=FeedServicer(outbox),
+        followers=tuple(
+            _follow(wallet, database, rounds, stack, clock=clock, shard=shard)
+            for shard in range(settings.wallet_shards)
+        ),
+    )
+
+
+async def _open_database(settings: Settings, stack: AsyncExitStack) -> Database:
+    database = Database(settings.database_url, schema=_SCHEMA)
+    stack.push_async_callback(database.close)
+    if database.is_sqlite or settings.migrate:
+        await migrations.upgrade(settings.database_url, _PACKAGE)
+    elif not await migrations.is_current(database, _PACKAGE):
+        raise NotMigratedError("migrate the database of services.game, or set CROUPIER_MIGRATE")
+    telemetry.instrument(database.engine.sync_engine)
+    return database
+
+
+def _follow(
+    wallet: WalletClient,
+    database: Database,
+    rounds: Rounds,
+    stack: AsyncExitStack,
+    *,
+    clock: Clock,
+    shard: int,
+) -> Follower:
+    async def derive(connection: Connection, events: Sequence[Event]) -> None:
+        await rounds.apply(connection, steps_of(events))
+
+    follower = Follower(wallet.peer, database, FEED_CURSOR, derive, clock=clock, shard=shard)
+    task = asyncio.create_task(follower.run(), name=f"follow wallet/{shard}")
+    stack.push_async_callback(_end, task)
+    return follower
+
+
+async def _end(task: "asyncio.Task[None]") -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
