@@ -5,7 +5,18 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, Table, and_, delete, distinct, func, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    Table,
+    and_,
+    bindparam,
+    delete,
+    distinct,
+    func,
+    or_,
+    select,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -45,15 +56,13 @@ class ActivityStore:
 
     async def end_rounds(self, connection: Connection, rounds: Collection[RoundKey]) -> None:
         """Forgets rounds that take no more bets."""
-        ended = OPEN_ROUND.c
-        for round_key in rounds:
-            await connection.execute(
-                delete(OPEN_ROUND).where(
-                    ended.provider_id == round_key.provider_id,
-                    ended.player_id == round_key.player_id,
-                    ended.round_id == round_key.round_id,
-                )
-            )
+        if not rounds:
+            return
+        key = OPEN_ROUND.primary_key.columns
+        await connection.execute(
+            delete(OPEN_ROUND).where(*(column == bindparam(column.name) for column in key)),
+            [each._asdict() for each in rounds],
+        )
 
     async def add_figures(self, connection: Connection, figures: Mapping[Group, Figures]) -> None:
         """Adds figures to those of their groups."""
