@@ -36,6 +36,7 @@ from services.wallet.store import (
     StatementLine,
     add_policy,
     open_session,
+    sync_currencies,
 )
 from services.wallet.writer import (
     Notifier,
@@ -114,7 +115,9 @@ class WalletService:
         Raises:
             LeaseTakenError: Another process writes this ledger.
             UnsafeSettingsError: The database would lose acknowledged transfers.
+            ExponentChangedError: A currency has not the exponent that the ledger knows.
         """
+        await self._sync_currencies()
         await self._writer.start()
         self._sweeper = asyncio.create_task(self._sweep(), name="ledger-sweeper")
 
@@ -208,6 +211,10 @@ class WalletService:
         if not answers or isinstance(answers[0], Reused):
             raise TransferNotFoundError(source=key.source, transaction_id=key.id)
         return answers[0]
+
+    @retry_on_race
+    async def _sync_currencies(self) -> None:
+        await sync_currencies(self._database)
 
     @retry_on_race
     async def _add_policy(self, policy: Policy) -> Policy:

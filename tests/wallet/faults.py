@@ -32,10 +32,7 @@ class FaultySession:
     async def commit(self) -> None:
         fault = self.faults.pop(0) if self.faults else ""
         if fault == "commit lost":
-            await self._cut()
-            if self.meanwhile is not None:
-                await release_lease(self._session)
-                await self.meanwhile()
+            await self._lose()
             raise CommitUnknownError(fault)
         await self._session.commit()
         if fault == "answer lost":
@@ -51,12 +48,18 @@ class FaultySession:
     async def execute(self, statement: SetStatement, rows: Sequence[Row]) -> int:
         if self.faults and self.faults[0] == statement.name:
             self.faults.pop(0)
-            await self._cut()
+            await self._lose()
             raise ConnectionLostError(statement.name)
         return await self._session.execute(statement, rows)
 
     async def lock_shard(self, shard: int) -> Any:
         return await self._session.lock_shard(shard)
+
+    async def _lose(self) -> None:
+        await self._cut()
+        if self.meanwhile is not None:
+            await release_lease(self._session)
+            await self.meanwhile()
 
     async def _cut(self) -> None:
         inner: Any = self._session

@@ -25,8 +25,8 @@ from services.wallet.domain import (
 )
 from services.wallet.domain.planner import Unit, submission_of
 from services.wallet.service import WalletService
-from services.wallet.store import LeaseTakenError, UnsafeSettingsError
-from services.wallet.writer import WriterOptions, WriterState
+from services.wallet.store import ExponentChangedError, LeaseTakenError, UnsafeSettingsError
+from services.wallet.writer import BatchReport, WriterOptions, WriterState
 from tests.conftest import Templates
 from tests.kit.clock import ManualClock
 from tests.kit.postgres import shared_server
@@ -113,26 +113,6 @@ async def test_a_deposed_writer_commits_nothing_and_stops(
     (await Audit.read(wallet_url)).check()
 
 
-async def test_a_writer_deposed_while_its_commit_was_lost_answers_nothing(
-    wallet_url: str, clock: ManualClock
-) -> None:
-    session = FaultySession(wallet_url)
-    deposed = WalletService(wallet_url, clock, session=session, options=IMPATIENT)
-    await deposed.start()
-    await open_with(deposed, 100)
-    heir = WalletService(wallet_url, clock)
-    session.meanwhile = heir.start
-    session.faults = ["commit lost"]
-    with pytest.raises(UnavailableError):
-        await deposed.submit(Bet(amount=60, **common("b-1")))
-    await asyncio.wait_for(deposed.wait_stopped(), PATIENCE_S)
-    assert deposed.state is WriterState.DEPOSED
-    assert await cash(heir) == 100
-    await heir.stop()
-    await deposed.stop()
-    (await Audit.read(wallet_url)).check()
-
-
 # Lost connections.
 
 
@@ -182,6 +162,27 @@ async def test_a_connection_that_keeps_failing_is_told_as_unavailable(
     (await Audit.read(wallet_url)).check()
 
 
+@pytest.mark.parametrize("fault", ["commit lost", "insert_entry"])
+async def test_a_writer_that_loses_its_connection_to_a_rival_stops(
+    wallet_url: str, clock: ManualClock, fault: str
+) -> None:
+    session = FaultySession(wallet_url)
+    deposed = WalletService(wallet_url, clock, session=session, options=IMPATIENT)
+    await deposed.start()
+    await open_with(deposed, 100)
+    heir = WalletService(wallet_url, clock)
+    session.meanwhile = heir.start
+    session.faults = [fault]
+    with pytest.raises(UnavailableError):
+        await deposed.submit(Bet(amount=60, **common("b-1")))
+    await asyncio.wait_for(deposed.wait_stopped(), PATIENCE_S)
+    assert deposed.state is WriterState.DEPOSED
+    assert await cash(heir) == 100
+    await heir.stop()
+    await deposed.stop()
+    (await Audit.read(wallet_url)).check()
+
+
 @pytest.mark.postgresql
 async def test_a_backend_that_is_killed_is_replaced(
     templates: Templates, clock: ManualClock
@@ -204,6 +205,17 @@ async def test_a_backend_that_is_killed_is_replaced(
         assert await cash(service) == 70
     await database.close()
     (await Audit.read(wallet_url)).check()
+
+
+async def test_a_listener_that_fails_undoes_nothing(wallet_url: str, clock: ManualClock) -> None:
+    def listen(report: BatchReport) -> None:
+        raise RuntimeError(report.operations)
+
+    async with ledger(wallet_url, clock, on_batch=listen) as service:
+        await open_with(service, 100)
+        answer = await service.submit(Bet(amount=10, trace=object(), **common()))
+        assert answer.result.outcome is Outcome.APPLIED
+        assert await cash(service) == 90
 
 
 # Poison.
@@ -247,6 +259,31 @@ async def test_a_quarantine_ends(wallet_url: str, clock: ManualClock) -> None:
 
 
 # What must not be.
+
+
+async def test_a_currency_whose_exponent_changed_stops_the_start(
+    wallet_url: str, clock: ManualClock
+) -> None:
+    database = Database(wallet_url, schema="wallet")
+    async with database.transaction() as connection:
+        await connection.execute(text("UPDATE currency SET exponent = 3 WHERE code = 'EUR'"))
+    service = WalletService(wallet_url, clock)
+    with pytest.raises(ExponentChangedError, match="EUR"):
+        await service.start()
+    await service.stop()
+    await database.close()
+
+
+async def test_a_currency_that_the_database_does_not_know_is_added(
+    wallet_url: str, clock: ManualClock
+) -> None:
+    database = Database(wallet_url, schema="wallet")
+    async with database.transaction() as connection:
+        await connection.execute(text("DELETE FROM currency WHERE code = 'EUR'"))
+    async with ledger(wallet_url, clock) as service:
+        await open_with(service, 100)
+        assert await cash(service) == 100
+    await database.close()
 
 
 async def test_a_ledger_that_was_changed_behind_its_back_halts(

@@ -1,5 +1,6 @@
 """Every SQL statement of the wallet, and the two ways to run them."""
 
+from services.wallet.store.currencies import ExponentChangedError, sync_currencies
 from services.wallet.store.policies import add_policy
 from services.wallet.store.reader import Balance, LogHead, Reader, StatementLine
 from services.wallet.store.session import (
@@ -21,6 +22,7 @@ __all__ = [
     "CommitUnknownError",
     "ConnectionLostError",
     "DeposedError",
+    "ExponentChangedError",
     "LeaseTakenError",
     "LogHead",
     "LostUpdateError",
@@ -35,4 +37,5 @@ __all__ = [
     "UnsafeSettingsError",
     "add_policy",
     "open_session",
+    "sync_currencies",
 ]

@@ -70,12 +70,12 @@ class SqliteSession:
         sys.setswitchinterval(_SWITCH_INTERVAL_S)
 
     async def close(self) -> None:
-        """Disconnects and lets the lock file go."""
+        """Disconnects and lets the lock file go, once a COMMIT under way has ended."""
+        await asyncio.get_running_loop().run_in_executor(None, self._thread.shutdown)
         self._disconnect()
         if self._lock_file is not None:
             os.close(self._lock_file)
             self._lock_file = None
-        self._thread.shutdown(wait=False)
 
     async def begin(self) -> None:
         """Takes SQLite's write lock."""

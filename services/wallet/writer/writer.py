@@ -219,28 +219,34 @@ class Writer:
 
     async def _commit(self, batch: list[Waiting]) -> None:
         """Tries a batch again after lost races and lost connections, a bounded number of times."""
-        for _ in range(_TRIES_MAX):
-            try:
-                await self._attempt(batch)
-            except RaceLostError:
-                await self._store.rollback()
-            except ConnectionLostError as error:
-                _LOG.warning("the ledger lost its connection: %s", error)
-                if not await self._reconnect(forever=False):
-                    break
-            except DeposedError:
-                await self._store.rollback()
-                _LOG.error("another writer has taken shard %d", self._store.shard)
-                raise _HaltError(WriterState.DEPOSED) from None
-            except (InvariantViolationError, LostUpdateError) as error:
-                await self._store.rollback()
-                _LOG.critical("shard %d is halted", self._store.shard, exc_info=error)
-                raise _HaltError(WriterState.HALTED) from error
-            else:
-                return
+        try:
+            for _ in range(_TRIES_MAX):
+                if await self._attempt(batch):
+                    return
+        except DeposedError:
+            await self._store.rollback()
+            _LOG.error("another writer has taken shard %d", self._store.shard)
+            raise _HaltError(WriterState.DEPOSED) from None
+        except (InvariantViolationError, LostUpdateError) as error:
+            await self._store.rollback()
+            _LOG.critical("shard %d is halted", self._store.shard, exc_info=error)
+            raise _HaltError(WriterState.HALTED) from error
         _fail(batch)
 
-    async def _attempt(self, batch: list[Waiting]) -> None:
+    async def _attempt(self, batch: list[Waiting]) -> bool:
+        """Tries a batch once. Returns whether it is done; if not, nothing of it was recorded."""
+        try:
+            await self._run(batch)
+        except RaceLostError:
+            await self._store.rollback()
+        except ConnectionLostError as error:
+            _LOG.warning("the ledger lost its connection: %s", error)
+            await self._reconnect(tries=_RECONNECTS_MAX)
+        else:
+            return True
+        return False
+
+    async def _run(self, batch: list[Waiting]) -> None:
         head = self._head
         began = time.perf_counter()
         traces = self._traces_of(batch)
@@ -271,10 +277,18 @@ class Writer:
                 waiting.answer.set_result(answer)
         operations = sum(each.size for each in batch)
         self._queue.measure(operations, time.perf_counter() - began)
-        if recorder is not None and self._on_batch is not None:
-            self._on_batch(
+        if recorder is not None:
+            self._report(
                 BatchReport(traces, tuple(recorder.timings), operations, (plan_began, plan_ended))
             )
+
+    def _report(self, report: BatchReport) -> None:
+        if self._on_batch is None:
+            return
+        try:
+            self._on_batch(report)
+        except Exception:  # noqa: BLE001 (the batch is durable; a listener must not undo that)
+            _LOG.exception("a listener of batches failed")
 
     async def _plan(self, book: Book, batch: list[Waiting]) -> list[list[Answer | Reused]]:
         """Decides the units in order, with a pause after each slice for the rest of the loop."""
@@ -325,36 +339,37 @@ class Writer:
         Raises:
             RaceLostError: It was not, and may be planned again.
         """
-        await self._reconnect(forever=True, doubt=batch)
+        await self._reconnect(doubt=batch)
         if self._head.last_batch != batch.batch_no:
             message = "the commit did not arrive"
             raise RaceLostError(message)
 
-    async def _reconnect(self, *, forever: bool, doubt: Batch | None = None) -> bool:
+    async def _reconnect(self, *, tries: int | None = None, doubt: Batch | None = None) -> None:
         """Connects again and makes sure that this writer still reigns.
 
-        Returns:
-            Whether the ledger can be reached.
+        Args:
+            tries: How often to try; None is for ever. What cannot be reached then may be later.
+            doubt: The batch of which nobody knows whether it was committed.
+
+        Raises:
+            DeposedError: Another writer has taken the shard.
         """
         began = time.monotonic()
         tried = 0
-        while forever or tried < _RECONNECTS_MAX:
+        while tries is None or tried < tries:
             tried += 1
             try:
                 state = await self._store.reopen()
-                self._head = self._agree(state, doubt)
-            except ConnectionLostError:
-                pass
+            except ConnectionLostError as error:
+                _LOG.warning("the ledger cannot be reached: %s", error)
             except LeaseTakenError:
                 # The server may not have noticed yet that the old connection is gone.
                 if time.monotonic() - began > self._options.lease_wait.total_seconds():
                     raise DeposedError from None
-                if not forever:
-                    tried -= 1
             else:
-                return True
+                self._head = self._agree(state, doubt)
+                return
             await asyncio.sleep(min(_RECONNECT_PAUSE_S * tried, _RECONNECT_PAUSE_MAX_S))
-        return False
 
     def _agree(self, found: ShardState, doubt: Batch | None) -> ShardState:
         """Compares what the database holds with what this writer last knew."""
