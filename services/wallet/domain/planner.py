@@ -251,8 +251,17 @@ class Planner:
         draft.game_id = getattr(operation, "game_id", "")
         if getattr(operation, "close_round", False):
             draft.flags |= Flag.CLOSE_ROUND
-        if draft.currency_code is not None:
-            draft.wallet = self.book.wallets.get((operation.player_id, draft.currency_code))
+        draft.wallet = self._wallet_of(draft)
+
+    def _wallet_of(self, draft: Draft) -> Wallet | None:
+        """Finds the wallet whose balance the answer may tell: never that of another tenant."""
+        operation = draft.operation
+        if draft.currency_code is None:
+            return None
+        wallet = self.book.wallets.get((operation.player_id, draft.currency_code))
+        if wallet is None or wallet.player.tenant != operation.key.tenant:
+            return None
+        return wallet
 
     def _rebase(self, draft: Draft) -> None:
         """Takes out of a refusal what was undone with its group."""
@@ -270,8 +279,7 @@ class Planner:
             draft.round_state = draft.round.state if draft.round is not None else None
         if draft.bonus_id is not None and draft.bonus_id not in book.bonuses:
             draft.bonus_id = None
-        if draft.currency_code is not None:
-            draft.wallet = book.wallets.get((draft.operation.player_id, draft.currency_code))
+        draft.wallet = self._wallet_of(draft)
 
     def _bar(self, rollback: Draft) -> None:
         """Occupies the key of an original that nobody has seen, so that it is refused later."""
