@@ -272,7 +272,8 @@ ROUND = _table(
     _big("shard"),
     _text("tenant"),
     _text("source"),
-    _bytes("player_id", ForeignKey("player.player_id", ondelete="RESTRICT")),
+    # No foreign key: most bets open a round, and PostgreSQL would lock the player for each.
+    _bytes("player_id"),
     _text("round_key"),
     _text("currency_code"),
     _small("state"),

@@ -338,12 +338,6 @@ def _create_tables() -> None:
             "staked_cash >= 0 AND staked_bonus >= 0 AND won_cash >= 0 AND won_bonus >= 0",
             name=op.f("round_sums_not_negative"),
         ),
-        sa.ForeignKeyConstraint(
-            ["player_id"],
-            ["player.player_id"],
-            name=op.f("round_player_id_fkey"),
-            ondelete="RESTRICT",
-        ),
         sa.UniqueConstraint(
             "tenant",
             "source",
