@@ -7,6 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from scripts.generation.openapi import write_openapi
 from scripts.generation.protoc import write_descriptors, write_stubs
 
 GENERATED = Path("generated")
@@ -15,6 +16,7 @@ GENERATED = Path("generated")
 def _generate(target: Path) -> None:
     write_stubs(target)
     write_descriptors(target / "croupier.binpb")
+    write_openapi(target / "openapi.json")
 
 
 def _differences(compared: filecmp.dircmp[str], below: str = "") -> list[str]:
