@@ -49,6 +49,7 @@ _LAG = Gauge(
     "Age of the last event when it had been handled; 0 once there was nothing more.",
     ["source", "shard"],
 )
+_CONNECTED = Gauge("feed_follower_connected", "1 while the source answers.", ["source", "shard"])
 _STOPPED = Gauge(
     "feed_follower_stopped", "1 if the follower gave up and a human must look.", ["source", "shard"]
 )
@@ -113,7 +114,8 @@ class Follower:
         self._stopped: Exception | None = None
         labels = (peer.name, str(shard))
         self._followed, self._seq = _FOLLOWED.labels(*labels), _SEQ.labels(*labels)
-        self._lag, self._stopped_gauge = _LAG.labels(*labels), _STOPPED.labels(*labels)
+        self._lag, self._connected = _LAG.labels(*labels), _CONNECTED.labels(*labels)
+        self._stopped_gauge = _STOPPED.labels(*labels)
 
     async def run(self) -> None:
         """Follows until it is cancelled, which may happen at any point.
@@ -141,6 +143,8 @@ class Follower:
                 _log.info("feed followed elsewhere", source=self._peer.name, shard=self._shard)
             except Exception:  # noqa: BLE001 (logged whole; what it derives is tried again)
                 _log.exception("feed not handled", source=self._peer.name, shard=self._shard)
+            finally:
+                self._connected.set(0)
             await self._pause()
 
     async def check(self) -> None:
@@ -170,7 +174,9 @@ class Follower:
         async with aclosing(self._peer.follow(self._stub.Subscribe, request)) as stream:
             # The first message only tells the incarnation. It proves nothing about the events, so
             # the pauses keep growing while every one of them is followed by a failure.
-            position = await self._take(position, await self._next(stream))
+            first = await self._next(stream)
+            self._connected.set(1)
+            position = await self._take(position, first)
             while (response := await self._next(stream)) is not None:
                 position = await self._take(position, response)
                 self._failed_tries = 0
