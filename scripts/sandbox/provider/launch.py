@@ -38,8 +38,8 @@ class LaunchServicer(launch_service_pb2_grpc.LaunchServiceServicer):
         with self._tracer.start_as_current_span(
             "LaunchService/OpenGame", context=received_context(received), kind=SpanKind.SERVER
         ):
-            path = f"/games/{quote(request.game_id)}"
-            fragment = f"token={quote(request.session_token)}"
+            path = f"/games/{quote(request.game_id, safe='')}"
+            fragment = f"token={quote(request.session_token, safe='')}"
             return launch_service_pb2.OpenGameResponse(
                 launch_url=f"{self._web_url}{path}#{fragment}"
             )
