@@ -1,5 +1,6 @@
 """`./scripts/up` as its user meets it: it starts, survives, refuses and stops."""
 
+import asyncio
 import os
 import shutil
 import signal
@@ -118,8 +119,14 @@ async def test_ctrl_c_drains_and_the_next_start_finds_everything_where_it_was(
 ) -> None:
     with running(tmp_path / "data", "--port", "0") as first:
         before = first.wait_ready()
-        player = await pay_in(before)
-        assert first.stop(signal.SIGINT) == 0
+        async with open_world(before, patience_s=PATIENCE_S, figures_within_s=PATIENCE_S) as world:
+            await register(world)
+            await log_in(world)
+            await deposit.deposit(world)
+            player = world.player
+            assert await asyncio.to_thread(first.stop, signal.SIGINT) == 0
+            # Whoever watches a balance is told that it ends, and why.
+            assert world.stream.ends == ["DRAINING"]
         wait_gone(before.pids)
         assert first.printed.rstrip().endswith("All processes have ended.")
         assert "was killed" not in first.printed
