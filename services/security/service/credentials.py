@@ -225,8 +225,12 @@ class Credentials:
         async with self._database.transaction() as connection:
             if await store.has_operator(connection):
                 return False
-            if await store.find_equal(connection, operator.subject_id, operator.email) is not None:
+            existing = await store.find_equal(connection, operator.subject_id, operator.email)
+            if existing is not None and existing.kind is SubjectKind.PLAYER:
                 raise FirstOperatorError("the address belongs to a player")
+            if existing is not None:
+                # Another replica was faster, between this look and the one before.
+                return False
             await store.add(connection, operator, create_time=self._clock.now())
             return True
 
