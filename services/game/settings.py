@@ -3,12 +3,16 @@
 from datetime import timedelta
 
 from pydantic import Field
+from pydantic_settings import SettingsConfigDict
 
 from services.kit.settings import ServerSettings
 
 
 class Settings(ServerSettings):
     """What differs between installations of the Game service."""
+
+    # The database's address may have a password in it.
+    model_config = SettingsConfigDict(hide_input_in_errors=True)
 
     database_url: str
     """The store: `sqlite+aiosqlite:///…` or `postgresql+asyncpg://…`."""

@@ -34,9 +34,14 @@ class PlayerDouble(player_service_pb2_grpc.PlayerServiceServicer):
     def __init__(self) -> None:
         self.refusal: Exception | None = None
         self.checked: list[str] = []
+        self.entered = asyncio.Event()
+        self.held: asyncio.Event | None = None
 
     async def CheckPlay(self, request: Any, context: Any) -> Any:
         self.checked.append(request.player_id)
+        self.entered.set()
+        if self.held is not None:
+            await self.held.wait()
         if self.refusal is not None:
             raise self.refusal
         response = player_service_pb2.CheckPlayResponse()

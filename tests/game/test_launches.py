@@ -327,8 +327,32 @@ async def test_launch_after_logout_is_refused_with_a_token_that_is_still_valid(
     await launching(stocked, login_id=new_uuid())
 
 
-async def test_logout_that_meets_a_launch_leaves_no_open_session(stocked: House) -> None:
-    """The launch waits at the provider, or for the player's check, when the logout comes."""
+async def test_logout_while_the_player_is_checked_refuses_the_launch(stocked: House) -> None:
+    stocked.player.held = asyncio.Event()
+    launch = launching(stocked)
+    await asyncio.wait_for(stocked.player.entered.wait(), 10)
+    assert await stocked.log_out() == 0
+    stocked.player.held.set()
+    assert await refusal(launch) == (grpc.StatusCode.UNAUTHENTICATED, "LOGIN_ENDED", {})
+    assert stocked.acme.opened == []
+    assert await sessions(stocked) == {}
+
+
+async def test_game_that_is_disabled_while_the_player_is_checked_is_refused(
+    stocked: House,
+) -> None:
+    stocked.player.held = asyncio.Event()
+    launch = launching(stocked)
+    await asyncio.wait_for(stocked.player.entered.wait(), 10)
+    await stocked.games.DisableGame(
+        game_service_pb2.DisableGameRequest(game_id="plinko"), metadata=stocked.operator()
+    )
+    stocked.player.held.set()
+    assert (await refusal(launch))[1] == "GAME_DISABLED"
+    assert await sessions(stocked) == {}
+
+
+async def test_logout_while_the_provider_opens_the_game_ends_the_session(stocked: House) -> None:
     stocked.acme.held = asyncio.Event()
     launch = launching(stocked)
     await asyncio.wait_for(stocked.acme.entered.wait(), 10)
