@@ -139,6 +139,8 @@ def _string(of: validate_pb2.StringRules) -> Json:
     known = of.WhichOneof("well_known")
     if known in _FORMATS:
         found["format"] = _FORMATS[known]
+    if known == "host_and_port":
+        found["pattern"] = "^[A-Za-z0-9.-]+:[1-9][0-9]{0,4}$"
     allowed = list(getattr(of, "in"))
     if allowed:
         found["enum"] = allowed

@@ -27,7 +27,7 @@ Json = dict[str, Any]
 _Field = FieldDescriptorProto
 _LONG: Json = {"type": "string", "format": "int64", "pattern": "^-?[0-9]{1,19}$"}
 _SCALARS: Mapping[int, Json] = {
-    **{kind: _LONG for kind in INT64},
+    **dict.fromkeys(INT64, _LONG),
     **{kind: {"type": "integer", "format": "int32"} for kind in INT32},
     _Field.TYPE_BOOL: {"type": "boolean"},
     _Field.TYPE_BYTES: {"type": "string", "contentEncoding": "base64"},
