@@ -24,11 +24,11 @@ VALID = json.dumps(
         "authorizationNumber": 'é "quoted" \\ \u2028 \t end',
     }
 )
-PIECES = (
-    ['"', "\\", "{", "}", "[", "]", ",", ":", "null", "true", "-", "0", "1", "1e", ".5", "e+2"]
-    + [" ", "\n", "\t", "\x00", "\x1f", "\x7f", "'", "//", "/**/", "NaN", "Infinity", "\\u12"]
-    + ["\\u0041", "\\x41", "undefined", "é", "\ufeff", '"a":1', ',"amount":{}', "+1", "0x1"]
-)
+PIECES = [
+    *('"', "\\", "{", "}", "[", "]", ",", ":", "null", "true", "-", "0", "1", "1e", ".5", "e+2"),
+    *(" ", "\n", "\t", "\x00", "\x1f", "\x7f", "'", "//", "/**/", "NaN", "Infinity", "\\u12"),
+    *("\\u0041", "\\x41", "undefined", "é", "\ufeff", '"a":1', ',"amount":{}', "+1", "0x1"),
+]
 
 
 def mutated(source: random.Random) -> bytes:

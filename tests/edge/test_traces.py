@@ -20,7 +20,7 @@ SAMPLED = f"00-{TRACE_ID}-00f067aa0ba902b7-01"
 UNSAMPLED = f"00-{TRACE_ID}-00f067aa0ba902b7-00"
 
 
-class Collector(trace_service_pb2_grpc.TraceServiceServicer):  # type: ignore[misc]
+class Collector(trace_service_pb2_grpc.TraceServiceServicer):
     def __init__(self) -> None:
         self.spans: asyncio.Queue[Any] = asyncio.Queue()
 
