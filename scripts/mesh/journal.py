@@ -24,7 +24,13 @@ class Journal:
     """Reads what is appended to logs."""
 
     def __init__(
-        self, logs: Path, names: Sequence[str], show: Show, *, rotate_bytes: int = _ROTATE_BYTES
+        self,
+        logs: Path,
+        names: Sequence[str],
+        show: Show,
+        *,
+        silent: Sequence[str] = (),
+        rotate_bytes: int = _ROTATE_BYTES,
     ) -> None:
         """Begins at the end of what is there already.
 
@@ -32,12 +38,14 @@ class Journal:
             logs: The folder with a log for each program.
             names: The programs.
             show: Takes the name of a program and a line about it.
+            silent: Further logs, which are only kept short.
             rotate_bytes: How long a log may become before it is begun anew.
         """
         self._files = {name: logs / f"{name}.log" for name in names}
         self._places = {
             name: file.stat().st_size if file.exists() else 0 for name, file in self._files.items()
         }
+        self._silent = [logs / f"{name}.log" for name in silent]
         self._rests = dict.fromkeys(names, b"")
         self._show = show
         self._rotate_bytes = rotate_bytes
@@ -59,6 +67,10 @@ class Journal:
             if len(lines) > _SHOWN_MAX:
                 self._show(name, f"… and {len(lines) - _SHOWN_MAX} more lines like these in {file}")
 
+        for file in self._silent:
+            if file.exists() and file.stat().st_size > self._rotate_bytes:
+                _begin_anew(file)
+
     def _new_lines(self, name: str, file: Path) -> Iterator[str]:
         with file.open("rb") as opened:
             opened.seek(self._places[name])
@@ -68,15 +80,16 @@ class Journal:
         # A line without an end is no line of a log; it must not pile up.
         self._rests[name] = self._rests[name][-_CHUNK_BYTES:]
         if self._places[name] > self._rotate_bytes and len(added) < _CHUNK_BYTES:
-            self._rotate(name, file)
+            _begin_anew(file)
+            self._places[name] = 0
         for line in lines:
             yield loud(line.decode(errors="replace"))
 
-    def _rotate(self, name: str, file: Path) -> None:
-        # Programs hold the file open for appending, so that it can be emptied under them.
-        shutil.copyfile(file, file.with_suffix(".log.1"))
-        file.write_bytes(b"")
-        self._places[name] = 0
+
+def _begin_anew(log: Path) -> None:
+    # Programs hold the file open for appending, so that it can be emptied under them.
+    shutil.copyfile(log, log.with_suffix(".log.1"))
+    log.write_bytes(b"")
 
 
 def loud(line: str) -> str:

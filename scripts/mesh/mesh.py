@@ -12,6 +12,7 @@ from scripts.mesh.front_door import FrontDoor
 from scripts.mesh.journal import Journal
 from scripts.mesh.probes import Probes
 from scripts.mesh.processes import (
+    ACCESS_LOG,
     OPERATOR_EMAIL,
     PROVIDER,
     STEADY_PORTS,
@@ -74,7 +75,9 @@ class Mesh:
     @asynccontextmanager
     async def _followed(self, supervisor: Supervisor) -> AsyncIterator[None]:
         """Shows warnings from now on; those of the start only say that others were not there."""
-        journal = Journal(self._folder.logs, supervisor.names, self._screen.report)
+        journal = Journal(
+            self._folder.logs, supervisor.names, self._screen.report, silent=[ACCESS_LOG]
+        )
         following = asyncio.create_task(journal.run(), name="journal")
         try:
             yield

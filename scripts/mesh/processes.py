@@ -22,6 +22,7 @@ ROOT = Path(__file__).parents[2]
 SERVICES = ("security", "player", "wallet", "game", "analytics")
 PROVIDER = "acme"
 OPERATOR_EMAIL = "operator@croupier.example"
+ACCESS_LOG = "access"
 # What a change of port would break: the provider is registered with its address.
 STEADY_PORTS = ("provider_launch",)
 # Where OpenTelemetry's exporters and `./scripts/trace` look by themselves.
@@ -43,12 +44,12 @@ _PORTS = (
 # trace backend goes last, so that the last spans arrive.
 _STAGES = {
     "provider": 1,
-    "psp": 1,
     "analytics": 1,
     "game": 2,
     "player": 2,
     "security": 3,
     "wallet": 4,
+    "psp": 5,
     "edge": 5,
     "trace": 6,
 }
@@ -211,7 +212,7 @@ class Table:
             sampled_percent=self._options.sampled_percent,
             # Every client of a mesh on one machine is its owner's.
             trust_client_trace=True,
-            access_log=self._folder.logs / "access.log",
+            access_log=self._folder.logs / f"{ACCESS_LOG}.log",
         )
         file = self._folder.edge / "envoy.yaml"
         write_private(file, render(settings))

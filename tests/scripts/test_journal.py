@@ -66,3 +66,15 @@ def test_long_log_is_begun_anew_and_its_writer_goes_on(tmp_path: Path) -> None:
         opened.flush()
         journal.look()
     assert len(shown) == 21
+
+
+def test_silent_log_is_kept_short_and_never_shown(tmp_path: Path) -> None:
+    shown: list[str] = []
+    journal = Journal(
+        tmp_path, [], lambda _, line: shown.append(line), silent=["access"], rotate_bytes=1000
+    )
+    (tmp_path / "access.log").write_text((json.dumps(WARNING) + "\n") * 20)
+    journal.look()
+    assert (tmp_path / "access.log").stat().st_size == 0
+    assert (tmp_path / "access.log.1").stat().st_size > 1000
+    assert shown == []
