@@ -113,6 +113,25 @@ async def test_a_deposed_writer_commits_nothing_and_stops(
     (await Audit.read(wallet_url)).check()
 
 
+async def test_the_loop_goes_on_while_the_writer_waits_for_another_transaction(
+    wallet_url: str, clock: ManualClock
+) -> None:
+    database = Database(wallet_url, schema="wallet")
+    async with ledger(wallet_url, clock) as service:
+        await open_with(service, 100)
+        async with database.transaction() as connection:
+            await connection.execute(text("UPDATE shard SET incarnation = incarnation"))
+            waiting = asyncio.ensure_future(service.submit(Bet(amount=10, **common())))
+            ticks = 0
+            while ticks < 20:
+                await asyncio.sleep(0.001)
+                ticks += 1
+            assert not waiting.done()
+        answer = await asyncio.wait_for(waiting, PATIENCE_S)
+        assert answer.result.outcome is Outcome.APPLIED
+    await database.close()
+
+
 # Lost connections.
 
 

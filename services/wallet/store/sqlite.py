@@ -35,7 +35,10 @@ from services.wallet.store.statements import SHARD_STATE, SetStatement
 # Fixed sizes, so that each statement is prepared once; any number is a sum of a few of them.
 _SIZES = (256, 128, 64, 32, 16, 8, 4, 2, 1)
 _STATEMENTS_CACHED = 512
-_BUSY_TIMEOUT_MS = 5_000
+# How long to wait for another connection's transaction, and how often to look. SQLite's own wait
+# would hold up the loop, on which that very transaction may depend.
+_BUSY_TIMEOUT_S = 5.0
+_BUSY_PAUSE_S = 0.005
 _CACHE_KIB = 65_536
 _SLICE_S = 0.005
 # How long the thread that commits waits for the interpreter while the loop is busy.
@@ -79,8 +82,17 @@ class SqliteSession:
 
     async def begin(self) -> None:
         """Takes SQLite's write lock."""
-        self._slice_began = time.perf_counter()
-        self._run("BEGIN IMMEDIATE")
+        deadline = time.monotonic() + _BUSY_TIMEOUT_S
+        while True:
+            self._slice_began = time.perf_counter()
+            try:
+                self._run("BEGIN IMMEDIATE")
+            except RaceLostError:
+                if time.monotonic() > deadline:
+                    raise
+            else:
+                return
+            await asyncio.sleep(_BUSY_PAUSE_S)
 
     async def commit(self) -> None:
         """Waits for the disk on a thread."""
@@ -165,12 +177,12 @@ class SqliteSession:
             cached_statements=_STATEMENTS_CACHED,
         )
         for pragma in (
-            f"busy_timeout={_BUSY_TIMEOUT_MS}",
             "journal_mode=WAL",
             "synchronous=FULL",
             "fullfsync=ON",
             "foreign_keys=ON",
             f"cache_size=-{_CACHE_KIB}",
+            "busy_timeout=0",
         ):
             connection.execute(f"PRAGMA {pragma}")
         mode = connection.execute("PRAGMA journal_mode").fetchone()[0]

@@ -193,6 +193,9 @@ class Writer:
                     await self._process(batch)
         except _HaltError as halt:
             self._state = halt.state
+        except Exception as error:  # noqa: BLE001 (a writer that has failed must not look alive)
+            self._state = WriterState.HALTED
+            _LOG.critical("shard %d is halted", self._store.shard, exc_info=error)
         finally:
             self._fail_waiting()
             self.stopped.set()
@@ -446,7 +449,8 @@ class Writer:
 
 
 def _internal_error(unit: Unit) -> InternalError:
-    return InternalError(request_id=unit.submissions[0].operation.key.id)
+    ids = (submission.operation.key.id for submission in unit.submissions)
+    return InternalError(request_id=next(ids, ""))
 
 
 def _fail(batch: Iterable[Waiting]) -> None:
