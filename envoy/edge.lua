@@ -8,6 +8,9 @@
 local BODY_BYTES_MAX = 1048576
 local DEPTH_MAX = 32
 local SHOWN_MAX = 64
+-- Values and escapes in one body: no contract needs a tenth of it, and a worker that reads a body
+-- serves nobody else meanwhile.
+local STEPS_MAX = 20000
 
 local byte, find, format, gsub, lower, sub =
   string.byte, string.find, string.format, string.gsub, string.lower, string.sub
@@ -28,10 +31,17 @@ end
 local problem, place
 -- The fields that the path of this request binds, as ",game_id,"; they may not come twice.
 local bound
+-- How many values and escapes have been read.
+local steps
 
 local function refuse(what)
   problem, place = what, ""
   return nil
+end
+
+local function too_many_steps()
+  steps = steps + 1
+  return steps > STEPS_MAX
 end
 
 local function shown(text)
@@ -66,6 +76,8 @@ local function read_string(text, at)
     local next_byte = byte(text, at)
     if next_byte == QUOTE then
       return at + 1
+    elseif too_many_steps() then
+      return refuse("holds too much")
     elseif find(text, '^\\["\\/bfnrt]', at) then
       at = at + 2
     elseif find(text, "^\\u%x%x%x%x", at) then
@@ -176,6 +188,8 @@ end
 read_value = function(text, at, fields, depth)
   if depth > DEPTH_MAX then
     return refuse("is nested too deep")
+  elseif too_many_steps() then
+    return refuse("holds too much")
   end
   local first = byte(text, at)
   if first == QUOTE then
@@ -202,7 +216,7 @@ end
 
 -- Returns why the body is not what its type says, and where; nil if it is.
 local function check(text, message, path_fields)
-  problem, place, bound = nil, "", path_fields
+  problem, place, bound, steps = nil, "", path_fields, 0
   local at = skip_space(text, 1)
   if at > #text then
     return nil -- no body is an empty message

@@ -58,6 +58,8 @@ BODIES: list[tuple[str, bytes, str]] = [
     ("a bare control character", b'{"requestId": "a\nb"}', "request_id"),
     ("a bad escape", b'{"requestId": "\\x41"}', "request_id"),
     ("lists to no end", b'{"requestId": ' + b"[" * 5000 + b"]" * 5000 + b"}", "request_id"),
+    ("values to no end", b'{"returnUrl": [' + b"1," * 400_000 + b"1]}", "return_url"),
+    ("escapes to no end", b'{"returnUrl": "' + b"\\n" * 400_000 + b'"}', "return_url"),
     ("no text", b"\x00\x01\x02", ""),
 ]
 
