@@ -29,7 +29,7 @@ from croupier.type.v1 import money_pb2 as croupier_dot_type_dot_v1_dot_money__pb
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'croupier/game/v1/provider_service.proto\x12\x10\x63roupier.game.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1b\x63roupier/game/v1/game.proto\x1a!croupier/options/v1/options.proto\x1a\x1c\x63roupier/type/v1/money.proto\x1a\x1cgoogle/api/annotations.proto\"C\n\x1a\x41uthenticateSessionRequest\x12%\n\rsession_token\x18\x01 \x01(\tB\x0e\xbaH\x07r\x05\x10\x01\x18\x80\x01\xf8\xbb\x18\x01\"|\n\x1b\x41uthenticateSessionResponse\x12\x33\n\x0cgame_session\x18\x01 \x01(\x0b\x32\x1d.croupier.game.v1.GameSession\x12(\n\x07\x62\x61lance\x18\x02 \x01(\x0b\x32\x17.croupier.type.v1.Money\"@\n\x17GetPlayerBalanceRequest\x12%\n\rsession_token\x18\x01 \x01(\tB\x0e\xbaH\x07r\x05\x10\x01\x18\x80\x01\xf8\xbb\x18\x01\"D\n\x18GetPlayerBalanceResponse\x12(\n\x07\x62\x61lance\x18\x01 \x01(\x0b\x32\x17.croupier.type.v1.Money\"\xbe\x01\n\x0fPlaceBetRequest\x12%\n\rsession_token\x18\x01 \x01(\tB\x0e\xbaH\x07r\x05\x10\x01\x18\x80\x01\xf8\xbb\x18\x01\x12\"\n\x0etransaction_id\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01(\x80\x01\x12\x1c\n\x08round_id\x18\x03 \x01(\tB\n\xbaH\x07r\x05\x10\x01(\x80\x01\x12/\n\x06\x61mount\x18\x04 \x01(\x0b\x32\x17.croupier.type.v1.MoneyB\x06\xbaH\x03\xc8\x01\x01\x12\x11\n\tend_round\x18\x05 \x01(\x08\"@\n\x10PlaceBetResponse\x12,\n\x08movement\x18\x01 \x01(\x0b\x32\x1a.croupier.game.v1.Movement\"\xe2\x01\n\rPayWinRequest\x12%\n\rsession_token\x18\x01 \x01(\tB\x0e\xbaH\x07r\x05\x10\x01\x18\x80\x01\xf8\xbb\x18\x01\x12\"\n\x0etransaction_id\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01(\x80\x01\x12\x1c\n\x08round_id\x18\x03 \x01(\tB\n\xbaH\x07r\x05\x10\x01(\x80\x01\x12/\n\x06\x61mount\x18\x04 \x01(\x0b\x32\x17.croupier.type.v1.MoneyB\x06\xbaH\x03\xc8\x01\x01\x12$\n\x12\x62\x65t_transaction_id\x18\x05 \x01(\tB\x08\xbaH\x05r\x03(\x80\x01\x12\x11\n\tend_round\x18\x06 \x01(\x08\">\n\x0ePayWinResponse\x12,\n\x08movement\x18\x01 \x01(\x0b\x32\x1a.croupier.game.v1.Movement\"\xba\x01\n\x0fRollBackRequest\x12%\n\rsession_token\x18\x01 \x01(\tB\x0e\xbaH\x07r\x05\x10\x01\x18\x80\x01\xf8\xbb\x18\x01\x12\"\n\x0etransaction_id\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01(\x80\x01\x12+\n\x17original_transaction_id\x18\x03 \x01(\tB\n\xbaH\x07r\x05\x10\x01(\x80\x01\x12\x1c\n\x08round_id\x18\x04 \x01(\tB\n\xbaH\x07r\x05\x10\x01(\x80\x01\x12\x11\n\tend_round\x18\x05 \x01(\x08\"@\n\x10RollBackResponse\x12,\n\x08movement\x18\x01 \x01(\x0b\x32\x1a.croupier.game.v1.Movement\"z\n\x0f\x45ndRoundRequest\x12%\n\rsession_token\x18\x01 \x01(\tB\x0e\xbaH\x07r\x05\x10\x01\x18\x80\x01\xf8\xbb\x18\x01\x12\"\n\x0etransaction_id\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01(\x80\x01\x12\x1c\n\x08round_id\x18\x03 \x01(\tB\n\xbaH\x07r\x05\x10\x01(\x80\x01\"@\n\x10\x45ndRoundResponse\x12,\n\x08movement\x18\x01 \x01(\x0b\x32\x1a.croupier.game.v1.Movement2\xcb\x06\n\x0fProviderService\x12\xa8\x01\n\x13\x41uthenticateSession\x12,.croupier.game.v1.AuthenticateSessionRequest\x1a-.croupier.game.v1.AuthenticateSessionResponse\"4\x90\x02\x01\xaa\xbb\x18\x02\x08\x04\x82\xd3\xe4\x93\x02%\" /v1/provider:authenticateSession:\x01*\x12\x9c\x01\n\x10GetPlayerBalance\x12).croupier.game.v1.GetPlayerBalanceRequest\x1a*.croupier.game.v1.GetPlayerBalanceResponse\"1\x90\x02\x01\xaa\xbb\x18\x02\x08\x04\x82\xd3\xe4\x93\x02\"\"\x1d/v1/provider:getPlayerBalance:\x01*\x12|\n\x08PlaceBet\x12!.croupier.game.v1.PlaceBetRequest\x1a\".croupier.game.v1.PlaceBetResponse\")\x90\x02\x02\xaa\xbb\x18\x02\x08\x04\x82\xd3\xe4\x93\x02\x1a\"\x15/v1/provider:placeBet:\x01*\x12t\n\x06PayWin\x12\x1f.croupier.game.v1.PayWinRequest\x1a .croupier.game.v1.PayWinResponse\"\'\x90\x02\x02\xaa\xbb\x18\x02\x08\x04\x82\xd3\xe4\x93\x02\x18\"\x13/v1/provider:payWin:\x01*\x12|\n\x08RollBack\x12!.croupier.game.v1.RollBackRequest\x1a\".croupier.game.v1.RollBackResponse\")\x90\x02\x02\xaa\xbb\x18\x02\x08\x04\x82\xd3\xe4\x93\x02\x1a\"\x15/v1/provider:rollBack:\x01*\x12|\n\x08\x45ndRound\x12!.croupier.game.v1.EndRoundRequest\x1a\".croupier.game.v1.EndRoundResponse\")\x90\x02\x02\xaa\xbb\x18\x02\x08\x04\x82\xd3\xe4\x93\x02\x1a\"\x15/v1/provider:endRound:\x01*b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'croupier/game/v1/provider_service.proto\x12\x10\x63roupier.game.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1b\x63roupier/game/v1/game.proto\x1a!croupier/options/v1/options.proto\x1a\x1c\x63roupier/type/v1/money.proto\x1a\x1cgoogle/api/annotations.proto\"C\n\x1a\x41uthenticateSessionRequest\x12%\n\rsession_token\x18\x01 \x01(\tB\x0e\xbaH\x07r\x05\x10\x01\x18\x80\x01\xf8\xbb\x18\x01\"|\n\x1b\x41uthenticateSessionResponse\x12\x33\n\x0cgame_session\x18\x01 \x01(\x0b\x32\x1d.croupier.game.v1.GameSession\x12(\n\x07\x62\x61lance\x18\x02 \x01(\x0b\x32\x17.croupier.type.v1.Money\"@\n\x17GetPlayerBalanceRequest\x12%\n\rsession_token\x18\x01 \x01(\tB\x0e\xbaH\x07r\x05\x10\x01\x18\x80\x01\xf8\xbb\x18\x01\"D\n\x18GetPlayerBalanceResponse\x12(\n\x07\x62\x61lance\x18\x01 \x01(\x0b\x32\x17.croupier.type.v1.Money\"\xd4\x01\n\x0fPlaceBetRequest\x12%\n\rsession_token\x18\x01 \x01(\tB\x0e\xbaH\x07r\x05\x10\x01\x18\x80\x01\xf8\xbb\x18\x01\x12-\n\x0etransaction_id\x18\x02 \x01(\tB\x15\xbaH\x12r\x10\x32\x0e^[ -~]{1,128}$\x12\'\n\x08round_id\x18\x03 \x01(\tB\x15\xbaH\x12r\x10\x32\x0e^[ -~]{1,128}$\x12/\n\x06\x61mount\x18\x04 \x01(\x0b\x32\x17.croupier.type.v1.MoneyB\x06\xbaH\x03\xc8\x01\x01\x12\x11\n\tend_round\x18\x05 \x01(\x08\"@\n\x10PlaceBetResponse\x12,\n\x08movement\x18\x01 \x01(\x0b\x32\x1a.croupier.game.v1.Movement\"\x85\x02\n\rPayWinRequest\x12%\n\rsession_token\x18\x01 \x01(\tB\x0e\xbaH\x07r\x05\x10\x01\x18\x80\x01\xf8\xbb\x18\x01\x12-\n\x0etransaction_id\x18\x02 \x01(\tB\x15\xbaH\x12r\x10\x32\x0e^[ -~]{1,128}$\x12\'\n\x08round_id\x18\x03 \x01(\tB\x15\xbaH\x12r\x10\x32\x0e^[ -~]{1,128}$\x12/\n\x06\x61mount\x18\x04 \x01(\x0b\x32\x17.croupier.type.v1.MoneyB\x06\xbaH\x03\xc8\x01\x01\x12\x31\n\x12\x62\x65t_transaction_id\x18\x05 \x01(\tB\x15\xbaH\x12r\x10\x32\x0e^[ -~]{0,128}$\x12\x11\n\tend_round\x18\x06 \x01(\x08\">\n\x0ePayWinResponse\x12,\n\x08movement\x18\x01 \x01(\x0b\x32\x1a.croupier.game.v1.Movement\"\xdb\x01\n\x0fRollBackRequest\x12%\n\rsession_token\x18\x01 \x01(\tB\x0e\xbaH\x07r\x05\x10\x01\x18\x80\x01\xf8\xbb\x18\x01\x12-\n\x0etransaction_id\x18\x02 \x01(\tB\x15\xbaH\x12r\x10\x32\x0e^[ -~]{1,128}$\x12\x36\n\x17original_transaction_id\x18\x03 \x01(\tB\x15\xbaH\x12r\x10\x32\x0e^[ -~]{1,128}$\x12\'\n\x08round_id\x18\x04 \x01(\tB\x15\xbaH\x12r\x10\x32\x0e^[ -~]{1,128}$\x12\x11\n\tend_round\x18\x05 \x01(\x08\"@\n\x10RollBackResponse\x12,\n\x08movement\x18\x01 \x01(\x0b\x32\x1a.croupier.game.v1.Movement\"\x90\x01\n\x0f\x45ndRoundRequest\x12%\n\rsession_token\x18\x01 \x01(\tB\x0e\xbaH\x07r\x05\x10\x01\x18\x80\x01\xf8\xbb\x18\x01\x12-\n\x0etransaction_id\x18\x02 \x01(\tB\x15\xbaH\x12r\x10\x32\x0e^[ -~]{1,128}$\x12\'\n\x08round_id\x18\x03 \x01(\tB\x15\xbaH\x12r\x10\x32\x0e^[ -~]{1,128}$\"@\n\x10\x45ndRoundResponse\x12,\n\x08movement\x18\x01 \x01(\x0b\x32\x1a.croupier.game.v1.Movement2\xcb\x06\n\x0fProviderService\x12\xa8\x01\n\x13\x41uthenticateSession\x12,.croupier.game.v1.AuthenticateSessionRequest\x1a-.croupier.game.v1.AuthenticateSessionResponse\"4\x90\x02\x01\xaa\xbb\x18\x02\x08\x04\x82\xd3\xe4\x93\x02%\" /v1/provider:authenticateSession:\x01*\x12\x9c\x01\n\x10GetPlayerBalance\x12).croupier.game.v1.GetPlayerBalanceRequest\x1a*.croupier.game.v1.GetPlayerBalanceResponse\"1\x90\x02\x01\xaa\xbb\x18\x02\x08\x04\x82\xd3\xe4\x93\x02\"\"\x1d/v1/provider:getPlayerBalance:\x01*\x12|\n\x08PlaceBet\x12!.croupier.game.v1.PlaceBetRequest\x1a\".croupier.game.v1.PlaceBetResponse\")\x90\x02\x02\xaa\xbb\x18\x02\x08\x04\x82\xd3\xe4\x93\x02\x1a\"\x15/v1/provider:placeBet:\x01*\x12t\n\x06PayWin\x12\x1f.croupier.game.v1.PayWinRequest\x1a .croupier.game.v1.PayWinResponse\"\'\x90\x02\x02\xaa\xbb\x18\x02\x08\x04\x82\xd3\xe4\x93\x02\x18\"\x13/v1/provider:payWin:\x01*\x12|\n\x08RollBack\x12!.croupier.game.v1.RollBackRequest\x1a\".croupier.game.v1.RollBackResponse\")\x90\x02\x02\xaa\xbb\x18\x02\x08\x04\x82\xd3\xe4\x93\x02\x1a\"\x15/v1/provider:rollBack:\x01*\x12|\n\x08\x45ndRound\x12!.croupier.game.v1.EndRoundRequest\x1a\".croupier.game.v1.EndRoundResponse\")\x90\x02\x02\xaa\xbb\x18\x02\x08\x04\x82\xd3\xe4\x93\x02\x1a\"\x15/v1/provider:endRound:\x01*b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -43,35 +43,35 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PLACEBETREQUEST'].fields_by_name['session_token']._loaded_options = None
   _globals['_PLACEBETREQUEST'].fields_by_name['session_token']._serialized_options = b'\272H\007r\005\020\001\030\200\001\370\273\030\001'
   _globals['_PLACEBETREQUEST'].fields_by_name['transaction_id']._loaded_options = None
-  _globals['_PLACEBETREQUEST'].fields_by_name['transaction_id']._serialized_options = b'\272H\007r\005\020\001(\200\001'
+  _globals['_PLACEBETREQUEST'].fields_by_name['transaction_id']._serialized_options = b'\272H\022r\0202\016^[ -~]{1,128}$'
   _globals['_PLACEBETREQUEST'].fields_by_name['round_id']._loaded_options = None
-  _globals['_PLACEBETREQUEST'].fields_by_name['round_id']._serialized_options = b'\272H\007r\005\020\001(\200\001'
+  _globals['_PLACEBETREQUEST'].fields_by_name['round_id']._serialized_options = b'\272H\022r\0202\016^[ -~]{1,128}$'
   _globals['_PLACEBETREQUEST'].fields_by_name['amount']._loaded_options = None
   _globals['_PLACEBETREQUEST'].fields_by_name['amount']._serialized_options = b'\272H\003\310\001\001'
   _globals['_PAYWINREQUEST'].fields_by_name['session_token']._loaded_options = None
   _globals['_PAYWINREQUEST'].fields_by_name['session_token']._serialized_options = b'\272H\007r\005\020\001\030\200\001\370\273\030\001'
   _globals['_PAYWINREQUEST'].fields_by_name['transaction_id']._loaded_options = None
-  _globals['_PAYWINREQUEST'].fields_by_name['transaction_id']._serialized_options = b'\272H\007r\005\020\001(\200\001'
+  _globals['_PAYWINREQUEST'].fields_by_name['transaction_id']._serialized_options = b'\272H\022r\0202\016^[ -~]{1,128}$'
   _globals['_PAYWINREQUEST'].fields_by_name['round_id']._loaded_options = None
-  _globals['_PAYWINREQUEST'].fields_by_name['round_id']._serialized_options = b'\272H\007r\005\020\001(\200\001'
+  _globals['_PAYWINREQUEST'].fields_by_name['round_id']._serialized_options = b'\272H\022r\0202\016^[ -~]{1,128}$'
   _globals['_PAYWINREQUEST'].fields_by_name['amount']._loaded_options = None
   _globals['_PAYWINREQUEST'].fields_by_name['amount']._serialized_options = b'\272H\003\310\001\001'
   _globals['_PAYWINREQUEST'].fields_by_name['bet_transaction_id']._loaded_options = None
-  _globals['_PAYWINREQUEST'].fields_by_name['bet_transaction_id']._serialized_options = b'\272H\005r\003(\200\001'
+  _globals['_PAYWINREQUEST'].fields_by_name['bet_transaction_id']._serialized_options = b'\272H\022r\0202\016^[ -~]{0,128}$'
   _globals['_ROLLBACKREQUEST'].fields_by_name['session_token']._loaded_options = None
   _globals['_ROLLBACKREQUEST'].fields_by_name['session_token']._serialized_options = b'\272H\007r\005\020\001\030\200\001\370\273\030\001'
   _globals['_ROLLBACKREQUEST'].fields_by_name['transaction_id']._loaded_options = None
-  _globals['_ROLLBACKREQUEST'].fields_by_name['transaction_id']._serialized_options = b'\272H\007r\005\020\001(\200\001'
+  _globals['_ROLLBACKREQUEST'].fields_by_name['transaction_id']._serialized_options = b'\272H\022r\0202\016^[ -~]{1,128}$'
   _globals['_ROLLBACKREQUEST'].fields_by_name['original_transaction_id']._loaded_options = None
-  _globals['_ROLLBACKREQUEST'].fields_by_name['original_transaction_id']._serialized_options = b'\272H\007r\005\020\001(\200\001'
+  _globals['_ROLLBACKREQUEST'].fields_by_name['original_transaction_id']._serialized_options = b'\272H\022r\0202\016^[ -~]{1,128}$'
   _globals['_ROLLBACKREQUEST'].fields_by_name['round_id']._loaded_options = None
-  _globals['_ROLLBACKREQUEST'].fields_by_name['round_id']._serialized_options = b'\272H\007r\005\020\001(\200\001'
+  _globals['_ROLLBACKREQUEST'].fields_by_name['round_id']._serialized_options = b'\272H\022r\0202\016^[ -~]{1,128}$'
   _globals['_ENDROUNDREQUEST'].fields_by_name['session_token']._loaded_options = None
   _globals['_ENDROUNDREQUEST'].fields_by_name['session_token']._serialized_options = b'\272H\007r\005\020\001\030\200\001\370\273\030\001'
   _globals['_ENDROUNDREQUEST'].fields_by_name['transaction_id']._loaded_options = None
-  _globals['_ENDROUNDREQUEST'].fields_by_name['transaction_id']._serialized_options = b'\272H\007r\005\020\001(\200\001'
+  _globals['_ENDROUNDREQUEST'].fields_by_name['transaction_id']._serialized_options = b'\272H\022r\0202\016^[ -~]{1,128}$'
   _globals['_ENDROUNDREQUEST'].fields_by_name['round_id']._loaded_options = None
-  _globals['_ENDROUNDREQUEST'].fields_by_name['round_id']._serialized_options = b'\272H\007r\005\020\001(\200\001'
+  _globals['_ENDROUNDREQUEST'].fields_by_name['round_id']._serialized_options = b'\272H\022r\0202\016^[ -~]{1,128}$'
   _globals['_PROVIDERSERVICE'].methods_by_name['AuthenticateSession']._loaded_options = None
   _globals['_PROVIDERSERVICE'].methods_by_name['AuthenticateSession']._serialized_options = b'\220\002\001\252\273\030\002\010\004\202\323\344\223\002%\" /v1/provider:authenticateSession:\001*'
   _globals['_PROVIDERSERVICE'].methods_by_name['GetPlayerBalance']._loaded_options = None
@@ -93,21 +93,21 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETPLAYERBALANCERESPONSE']._serialized_start=475
   _globals['_GETPLAYERBALANCERESPONSE']._serialized_end=543
   _globals['_PLACEBETREQUEST']._serialized_start=546
-  _globals['_PLACEBETREQUEST']._serialized_end=736
-  _globals['_PLACEBETRESPONSE']._serialized_start=738
-  _globals['_PLACEBETRESPONSE']._serialized_end=802
-  _globals['_PAYWINREQUEST']._serialized_start=805
-  _globals['_PAYWINREQUEST']._serialized_end=1031
-  _globals['_PAYWINRESPONSE']._serialized_start=1033
-  _globals['_PAYWINRESPONSE']._serialized_end=1095
-  _globals['_ROLLBACKREQUEST']._serialized_start=1098
-  _globals['_ROLLBACKREQUEST']._serialized_end=1284
-  _globals['_ROLLBACKRESPONSE']._serialized_start=1286
-  _globals['_ROLLBACKRESPONSE']._serialized_end=1350
-  _globals['_ENDROUNDREQUEST']._serialized_start=1352
-  _globals['_ENDROUNDREQUEST']._serialized_end=1474
-  _globals['_ENDROUNDRESPONSE']._serialized_start=1476
-  _globals['_ENDROUNDRESPONSE']._serialized_end=1540
-  _globals['_PROVIDERSERVICE']._serialized_start=1543
-  _globals['_PROVIDERSERVICE']._serialized_end=2386
+  _globals['_PLACEBETREQUEST']._serialized_end=758
+  _globals['_PLACEBETRESPONSE']._serialized_start=760
+  _globals['_PLACEBETRESPONSE']._serialized_end=824
+  _globals['_PAYWINREQUEST']._serialized_start=827
+  _globals['_PAYWINREQUEST']._serialized_end=1088
+  _globals['_PAYWINRESPONSE']._serialized_start=1090
+  _globals['_PAYWINRESPONSE']._serialized_end=1152
+  _globals['_ROLLBACKREQUEST']._serialized_start=1155
+  _globals['_ROLLBACKREQUEST']._serialized_end=1374
+  _globals['_ROLLBACKRESPONSE']._serialized_start=1376
+  _globals['_ROLLBACKRESPONSE']._serialized_end=1440
+  _globals['_ENDROUNDREQUEST']._serialized_start=1443
+  _globals['_ENDROUNDREQUEST']._serialized_end=1587
+  _globals['_ENDROUNDRESPONSE']._serialized_start=1589
+  _globals['_ENDROUNDRESPONSE']._serialized_end=1653
+  _globals['_PROVIDERSERVICE']._serialized_start=1656
+  _globals['_PROVIDERSERVICE']._serialized_end=2499
 # @@protoc_insertion_point(module_scope)

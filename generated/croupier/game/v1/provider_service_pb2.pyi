@@ -130,9 +130,9 @@ class PlaceBetRequest(_message.Message):
     session_token: _builtins.str
     """The token that came with the launch."""
     transaction_id: _builtins.str
-    """Your id of this bet: 1 to 128 bytes, unique for you."""
+    """Your id of this bet: 1 to 128 printable ASCII characters, unique for you."""
     round_id: _builtins.str
-    """Your id of the round: 1 to 128 bytes."""
+    """Your id of the round: 1 to 128 printable ASCII characters."""
     end_round: _builtins.bool
     """Ends the round in the same movement."""
     @_builtins.property
@@ -195,7 +195,7 @@ class PayWinRequest(_message.Message):
     session_token: _builtins.str
     """The token that came with the launch. It may have expired."""
     transaction_id: _builtins.str
-    """Your id of this win: 1 to 128 bytes, unique for you."""
+    """Your id of this win: 1 to 128 printable ASCII characters, unique for you."""
     round_id: _builtins.str
     """Your id of the round."""
     bet_transaction_id: _builtins.str
@@ -262,7 +262,7 @@ class RollBackRequest(_message.Message):
     session_token: _builtins.str
     """The token that came with the launch. It may have expired."""
     transaction_id: _builtins.str
-    """Your id of this rollback: 1 to 128 bytes, unique for you."""
+    """Your id of this rollback: 1 to 128 printable ASCII characters, unique for you."""
     original_transaction_id: _builtins.str
     """Your id of the bet or win to reverse."""
     round_id: _builtins.str
@@ -322,7 +322,7 @@ class EndRoundRequest(_message.Message):
     session_token: _builtins.str
     """The token that came with the launch. It may have expired."""
     transaction_id: _builtins.str
-    """Your id of this call: 1 to 128 bytes, unique for you."""
+    """Your id of this call: 1 to 128 printable ASCII characters, unique for you."""
     round_id: _builtins.str
     """Your id of the round."""
     def __init__(

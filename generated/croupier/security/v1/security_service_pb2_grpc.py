@@ -29,8 +29,9 @@ class SecurityServiceStub:
     """Owns credentials, login sessions, signing keys and the API keys of providers.
 
     Access tokens are JWTs (ES256) that live for minutes; the edge and every service verify them
-    with the keys of `GetJwks`. Refresh tokens are opaque, live for days and rotate: each is good
-    for one use, and a second use ends the whole login session.
+    with the keys of `GetJwks`. Refresh tokens are opaque, last for half an hour without use, and
+    rotate: each is good for one use, and a second use ends the whole login session. A login session
+    lasts half a day at the most.
     """
 
     def __init__(self, channel):
@@ -100,8 +101,9 @@ class SecurityServiceServicer:
     """Owns credentials, login sessions, signing keys and the API keys of providers.
 
     Access tokens are JWTs (ES256) that live for minutes; the edge and every service verify them
-    with the keys of `GetJwks`. Refresh tokens are opaque, live for days and rotate: each is good
-    for one use, and a second use ends the whole login session.
+    with the keys of `GetJwks`. Refresh tokens are opaque, last for half an hour without use, and
+    rotate: each is good for one use, and a second use ends the whole login session. A login session
+    lasts half a day at the most.
     """
 
     def Login(self, request, context):
@@ -277,8 +279,9 @@ class SecurityService:
     """Owns credentials, login sessions, signing keys and the API keys of providers.
 
     Access tokens are JWTs (ES256) that live for minutes; the edge and every service verify them
-    with the keys of `GetJwks`. Refresh tokens are opaque, live for days and rotate: each is good
-    for one use, and a second use ends the whole login session.
+    with the keys of `GetJwks`. Refresh tokens are opaque, last for half an hour without use, and
+    rotate: each is good for one use, and a second use ends the whole login session. A login session
+    lasts half a day at the most.
     """
 
     @staticmethod

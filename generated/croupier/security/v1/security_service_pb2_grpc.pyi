@@ -30,8 +30,9 @@ class SecurityServiceStub:
     """Owns credentials, login sessions, signing keys and the API keys of providers.
 
     Access tokens are JWTs (ES256) that live for minutes; the edge and every service verify them
-    with the keys of `GetJwks`. Refresh tokens are opaque, live for days and rotate: each is good
-    for one use, and a second use ends the whole login session.
+    with the keys of `GetJwks`. Refresh tokens are opaque, last for half an hour without use, and
+    rotate: each is good for one use, and a second use ends the whole login session. A login session
+    lasts half a day at the most.
     """
 
     @_typing.overload
@@ -101,8 +102,9 @@ class SecurityServiceAsyncStub(SecurityServiceStub):
     """Owns credentials, login sessions, signing keys and the API keys of providers.
 
     Access tokens are JWTs (ES256) that live for minutes; the edge and every service verify them
-    with the keys of `GetJwks`. Refresh tokens are opaque, live for days and rotate: each is good
-    for one use, and a second use ends the whole login session.
+    with the keys of `GetJwks`. Refresh tokens are opaque, last for half an hour without use, and
+    rotate: each is good for one use, and a second use ends the whole login session. A login session
+    lasts half a day at the most.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -168,8 +170,9 @@ class SecurityServiceServicer(metaclass=_abc_1.ABCMeta):
     """Owns credentials, login sessions, signing keys and the API keys of providers.
 
     Access tokens are JWTs (ES256) that live for minutes; the edge and every service verify them
-    with the keys of `GetJwks`. Refresh tokens are opaque, live for days and rotate: each is good
-    for one use, and a second use ends the whole login session.
+    with the keys of `GetJwks`. Refresh tokens are opaque, last for half an hour without use, and
+    rotate: each is good for one use, and a second use ends the whole login session. A login session
+    lasts half a day at the most.
     """
 
     @_abc_1.abstractmethod

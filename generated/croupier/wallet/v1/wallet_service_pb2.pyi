@@ -205,11 +205,11 @@ class BetRequest(_message.Message):
     source: _builtins.str
     """The provider on whose behalf it is."""
     transaction_id: _builtins.str
-    """The provider's id of this bet: 1 to 128 bytes."""
+    """The provider's id of this bet: 1 to 128 printable ASCII characters."""
     player_id: _builtins.str
     """The player."""
     round_id: _builtins.str
-    """The provider's id of the round: 1 to 128 bytes."""
+    """The provider's id of the round: 1 to 128 printable ASCII characters."""
     game_id: _builtins.str
     """The game."""
     close_round: _builtins.bool
@@ -281,7 +281,7 @@ class WinRequest(_message.Message):
     source: _builtins.str
     """The provider on whose behalf it is."""
     transaction_id: _builtins.str
-    """The provider's id of this win: 1 to 128 bytes."""
+    """The provider's id of this win: 1 to 128 printable ASCII characters."""
     player_id: _builtins.str
     """The player."""
     round_id: _builtins.str
@@ -357,7 +357,7 @@ class RollbackRequest(_message.Message):
     source: _builtins.str
     """The provider on whose behalf it is."""
     transaction_id: _builtins.str
-    """The provider's id of this rollback: 1 to 128 bytes."""
+    """The provider's id of this rollback: 1 to 128 printable ASCII characters."""
     player_id: _builtins.str
     """The player."""
     currency_code: _builtins.str
@@ -429,7 +429,7 @@ class CloseRoundRequest(_message.Message):
     source: _builtins.str
     """The provider on whose behalf it is."""
     transaction_id: _builtins.str
-    """The provider's id of this call: 1 to 128 bytes."""
+    """The provider's id of this call: 1 to 128 printable ASCII characters."""
     player_id: _builtins.str
     """The player."""
     currency_code: _builtins.str
