@@ -6,8 +6,7 @@ from collections.abc import Callable
 from operator import attrgetter
 from typing import Any
 
-from services.wallet.domain import operations
-from services.wallet.domain.operations import Operation
+from services.wallet.domain.operations import OPERATIONS, Operation
 
 _VERSION = b"\x01"
 _LENGTH = struct.Struct(">I").pack
@@ -24,9 +23,7 @@ def _encode(value: Any) -> bytes:
 
 
 _CONTENT: dict[type[Operation], Callable[[Operation], tuple[Any, ...]]] = {
-    kind: attrgetter("key.source", "KIND", *kind.CONTENT)
-    for kind in vars(operations).values()
-    if isinstance(kind, type) and issubclass(kind, Operation) and kind is not Operation
+    kind: attrgetter("key.source", "KIND", *kind.CONTENT) for kind in OPERATIONS
 }
 
 

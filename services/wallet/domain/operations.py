@@ -362,3 +362,23 @@ class Group:
 
 
 GameOperation = Bet | Win | Rollback | CloseRound
+
+OPERATIONS: tuple[type[Operation], ...] = (
+    OpenWallet,
+    Deposit,
+    HoldDeposit,
+    Withdraw,
+    Capture,
+    Release,
+    Bet,
+    Win,
+    Rollback,
+    CloseRound,
+    Move,
+    Adjust,
+    GrantBonus,
+    ForfeitBonus,
+    SetLimit,
+    SetRestriction,
+)
+"""Everything that a caller can ask for."""

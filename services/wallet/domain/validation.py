@@ -3,7 +3,10 @@
 What fails here is recorded nowhere, so the same key may come again with the fault repaired.
 """
 
+import dataclasses
+from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
 from services.kit.clock import to_micros
 from services.kit.money import CURRENCIES, MINOR_UNITS_MAX
@@ -17,9 +20,6 @@ TEXT_BYTES_MAX = 1_024
 TIME_MAX = to_micros(datetime(9999, 12, 31, tzinfo=UTC))
 _NAME_BYTES_MAX = 64
 _ID_BYTES = 16
-
-# Where nothing is a valid amount: a free round, a loss.
-_MAY_BE_ZERO = (o.Bet, o.Win)
 
 
 class InvalidOperationError(ValueError):
@@ -37,15 +37,20 @@ def check_operation(operation: o.Operation, policies: Policies) -> None:
     Raises:
         InvalidOperationError: Names the first field that breaks a rule.
     """
-    _check_key(operation)
-    _check_ids(operation)
-    currency_code = getattr(operation, "currency_code", None)
-    if currency_code is not None and currency_code not in CURRENCIES:
-        raise InvalidOperationError("currency_code", "is not a known currency")
-    _check_amounts(operation)
-    _check_times(operation)
-    _check_texts(operation)
-    _check_sense(operation, policies)
+    key = operation.key
+    _check_name("transaction_id", key.id, KEY_BYTES_MAX)
+    _check_name("source", key.source, _NAME_BYTES_MAX)
+    _check_name("tenant", key.tenant, _NAME_BYTES_MAX)
+    if key.source == WALLET_SOURCE:
+        raise InvalidOperationError("source", "is the ledger's own")
+    kind = type(operation)
+    for name, rule in _RULES[kind]:
+        value = getattr(operation, name)
+        if value is not None:
+            rule(name, value)
+    sense = _SENSE.get(kind)
+    if sense is not None:
+        sense(operation, policies)
 
 
 def check_units(units: list[o.Operation | o.Group]) -> None:
@@ -68,77 +73,142 @@ def check_units(units: list[o.Operation | o.Group]) -> None:
         raise InvalidOperationError("operations", f"must be 1 to {BATCH_MAX}")
 
 
-def _check_key(operation: o.Operation) -> None:
-    key = operation.key
-    _check_length("transaction_id", key.id, KEY_BYTES_MAX, minimum=1)
-    _check_length("source", key.source, _NAME_BYTES_MAX, minimum=1)
-    _check_length("tenant", key.tenant, _NAME_BYTES_MAX, minimum=1)
-    if key.source == WALLET_SOURCE:
-        raise InvalidOperationError("source", "is the ledger's own")
+def _check_name(name: str, text: str, most: int) -> None:
+    if not text:
+        raise InvalidOperationError(name, "is missing")
+    _check_text(name, text, most)
 
 
-def _check_ids(operation: o.Operation) -> None:
-    for name in ("player_id", "hold_id", "bonus_id"):
-        value = getattr(operation, name, None)
-        if value is not None and len(value) != _ID_BYTES:
-            raise InvalidOperationError(name, f"must be {_ID_BYTES} bytes")
-    if operation.trace_id is not None and len(operation.trace_id) != _ID_BYTES:
-        raise InvalidOperationError("trace_id", f"must be {_ID_BYTES} bytes")
-
-
-def _check_amounts(operation: o.Operation) -> None:
-    amount = getattr(operation, "amount", None)
-    if amount is not None:
-        if isinstance(operation, o.Adjust):
-            in_range = 0 < abs(amount) <= MINOR_UNITS_MAX
-        else:
-            smallest = 0 if isinstance(operation, _MAY_BE_ZERO) else 1
-            in_range = smallest <= amount <= MINOR_UNITS_MAX
-        if not in_range:
-            raise InvalidOperationError("amount", "is out of range")
-    for name in ("wager_required", "max_bet", "max_amount"):
-        value = getattr(operation, name, None)
-        if value is not None and not 0 <= value <= MINOR_UNITS_MAX:
-            raise InvalidOperationError(name, "is out of range")
-
-
-def _check_times(operation: o.Operation) -> None:
-    for name in ("effective_time", "expire_time", "start_time"):
-        value = getattr(operation, name, None)
-        if value is not None and not 0 <= value <= TIME_MAX:
-            raise InvalidOperationError(name, "is out of range")
-
-
-def _check_texts(operation: o.Operation) -> None:
-    _check_length("round_key", getattr(operation, "round_key", ""), KEY_BYTES_MAX)
-    _check_length("reference", getattr(operation, "reference", ""), KEY_BYTES_MAX)
-    _check_length("game_id", getattr(operation, "game_id", ""), _NAME_BYTES_MAX)
-    for name in ("reason", "actor", "approver", "authorization_number"):
-        _check_length(name, getattr(operation, name, ""), TEXT_BYTES_MAX)
-
-
-def _check_sense(operation: o.Operation, policies: Policies) -> None:
-    if isinstance(operation, o.CloseRound) and not operation.round_key:
-        raise InvalidOperationError("round_key", "is missing")
-    if isinstance(operation, o.Bet) and not 0 <= operation.wager_weight <= o.WEIGHT_MAX:
-        raise InvalidOperationError("wager_weight", f"must be 0 to {o.WEIGHT_MAX}")
-    if isinstance(operation, o.Move) and operation.debit is operation.credit:
-        raise InvalidOperationError("credit", "must differ from debit")
-    if isinstance(operation, o.Adjust) and not (operation.reason and operation.approver):
-        raise InvalidOperationError("reason", "a correction needs a reason and an approver")
-    if isinstance(operation, o.Rollback):
-        if not operation.reference:
-            raise InvalidOperationError("reference", "is missing")
-        if operation.reference_kind not in {None, Kind.BET, Kind.WIN}:
-            raise InvalidOperationError("reference_kind", "must be a bet or a win")
-        policy = policies.of(operation.key.tenant, operation.key.source)
-        if operation.amount is not None and not policy.partial_rollback:
-            raise InvalidOperationError("amount", "this source's rollbacks take all back")
-
-
-def _check_length(name: str, text: str, most: int, *, minimum: int = 0) -> None:
+def _check_text(name: str, text: str, most: int) -> None:
+    if len(text) > most or (not text.isascii() and len(text.encode()) > most):
+        raise InvalidOperationError(name, f"must be at most {most} bytes")
     if "\0" in text:
         # PostgreSQL cannot store it.
         raise InvalidOperationError(name, "must not contain NUL")
-    if not minimum <= len(text.encode()) <= most:
-        raise InvalidOperationError(name, f"must be {minimum} to {most} bytes")
+
+
+# The rules of single fields.
+
+
+def _is_id(name: str, value: bytes) -> None:
+    if len(value) != _ID_BYTES:
+        raise InvalidOperationError(name, f"must be {_ID_BYTES} bytes")
+
+
+def _is_currency(name: str, value: str) -> None:
+    if value not in CURRENCIES:
+        raise InvalidOperationError(name, "is not a known currency")
+
+
+def _is_amount(name: str, value: int) -> None:
+    if not 1 <= value <= MINOR_UNITS_MAX:
+        raise InvalidOperationError(name, f"must be 1 to {MINOR_UNITS_MAX}")
+
+
+def _is_amount_or_zero(name: str, value: int) -> None:
+    if not 0 <= value <= MINOR_UNITS_MAX:
+        raise InvalidOperationError(name, f"must be 0 to {MINOR_UNITS_MAX}")
+
+
+def _is_correction(name: str, value: int) -> None:
+    _is_amount(name, abs(value))
+
+
+def _is_time(name: str, value: int) -> None:
+    if not 0 <= value <= TIME_MAX:
+        raise InvalidOperationError(name, "is out of range")
+
+
+def _is_provider_id(name: str, value: str) -> None:
+    _check_text(name, value, KEY_BYTES_MAX)
+
+
+def _is_game_id(name: str, value: str) -> None:
+    _check_text(name, value, _NAME_BYTES_MAX)
+
+
+def _is_text(name: str, value: str) -> None:
+    _check_text(name, value, TEXT_BYTES_MAX)
+
+
+def _is_weight(name: str, value: int) -> None:
+    if not 0 <= value <= o.WEIGHT_MAX:
+        raise InvalidOperationError(name, f"must be 0 to {o.WEIGHT_MAX}")
+
+
+_Rule = Callable[[str, Any], None]
+_BY_NAME: dict[str, _Rule] = {
+    "player_id": _is_id,
+    "hold_id": _is_id,
+    "bonus_id": _is_id,
+    "trace_id": _is_id,
+    "currency_code": _is_currency,
+    "amount": _is_amount,
+    "wager_required": _is_amount_or_zero,
+    "max_bet": _is_amount_or_zero,
+    "max_amount": _is_amount_or_zero,
+    "effective_time": _is_time,
+    "expire_time": _is_time,
+    "start_time": _is_time,
+    "round_key": _is_provider_id,
+    "reference": _is_provider_id,
+    "game_id": _is_game_id,
+    "reason": _is_text,
+    "actor": _is_text,
+    "approver": _is_text,
+    "authorization_number": _is_text,
+    "wager_weight": _is_weight,
+}
+# Where nothing is an amount too: a free round, a loss. And where a sign is.
+_BY_KIND: dict[tuple[type[o.Operation], str], _Rule] = {
+    (o.Bet, "amount"): _is_amount_or_zero,
+    (o.Win, "amount"): _is_amount_or_zero,
+    (o.Adjust, "amount"): _is_correction,
+}
+_RULES: dict[type[o.Operation], list[tuple[str, _Rule]]] = {
+    kind: [
+        (field.name, _BY_KIND.get((kind, field.name), _BY_NAME[field.name]))
+        for field in dataclasses.fields(kind)
+        if field.name in _BY_NAME
+    ]
+    for kind in o.OPERATIONS
+}
+
+
+# The rules between fields.
+
+
+def _check_close_round(operation: o.CloseRound, policies: Policies) -> None:
+    del policies
+    if not operation.round_key:
+        raise InvalidOperationError("round_key", "is missing")
+
+
+def _check_move(operation: o.Move, policies: Policies) -> None:
+    del policies
+    if operation.debit is operation.credit:
+        raise InvalidOperationError("credit", "must differ from debit")
+
+
+def _check_adjust(operation: o.Adjust, policies: Policies) -> None:
+    del policies
+    if not (operation.reason and operation.approver):
+        raise InvalidOperationError("reason", "a correction needs a reason and an approver")
+
+
+def _check_rollback(operation: o.Rollback, policies: Policies) -> None:
+    if not operation.reference:
+        raise InvalidOperationError("reference", "is missing")
+    if operation.reference_kind not in {None, Kind.BET, Kind.WIN}:
+        raise InvalidOperationError("reference_kind", "must be a bet or a win")
+    policy = policies.of(operation.key.tenant, operation.key.source)
+    if operation.amount is not None and not policy.partial_rollback:
+        raise InvalidOperationError("amount", "this source's rollbacks take all back")
+
+
+_SENSE: dict[type[o.Operation], Callable[[Any, Policies], None]] = {
+    o.CloseRound: _check_close_round,
+    o.Move: _check_move,
+    o.Adjust: _check_adjust,
+    o.Rollback: _check_rollback,
+}
