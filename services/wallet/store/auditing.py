@@ -1,0 +1,206 @@
+"""What an audit reads: history in pages, and the rows that cache it as of one transfer."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Table, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.kit.database import Database
+from services.wallet.domain.chain import Batch
+from services.wallet.domain.rows import Entry, Transfer
+from services.wallet.store import decode
+from services.wallet.tables import (
+    ACCOUNT,
+    BATCH,
+    BONUS,
+    ENTRY,
+    HOLD,
+    LIMIT_COUNTER,
+    PLAYER,
+    ROUND,
+    SHARD,
+    TRANSFER,
+)
+
+Columns = dict[str, Any]
+Identity = tuple[Any, ...]
+
+CACHES = {table.name: table for table in (PLAYER, ACCOUNT, HOLD, ROUND, BONUS, LIMIT_COUNTER)}
+"""The tables that follow from history, in the order in which one refers to another."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caches:
+    """The rows that cache history, all as of one moment.
+
+    Attributes:
+        shard: The row of the shard.
+        ends: How far the tables of history really reach, by the names of its columns.
+        tables: The rows of each table, by primary key.
+    """
+
+    shard: Columns
+    ends: dict[str, int]
+    tables: dict[str, dict[Identity, Columns]]
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A batch with all that it seals, in order."""
+
+    batch: Batch
+    transfers: list[Transfer]
+    entries: list[Entry]
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """A row that is to be made what history says. `missing` rows are inserted."""
+
+    table: str
+    identity: Identity
+    columns: Columns
+    missing: bool
+
+
+class Auditing:
+    """Reads a ledger as committed, beside its writer."""
+
+    def __init__(self, database: Database, *, shard: int) -> None:
+        self._database = database
+        self._shard = shard
+
+    async def read_caches(self) -> Caches | None:
+        """Reads all caches in one snapshot; None if there is no such shard."""
+        async with self._database.snapshot() as connection:
+            return await _read_caches(connection, self._shard)
+
+    async def follow(self, *, last_batch: int, page: int) -> AsyncIterator[Sealed]:
+        """Yields the batches up to one, each page from a snapshot of its own.
+
+        History only grows, so pages fit together, and no read lasts long enough to hinder the
+        writer.
+        """
+        batch_no, seq = 0, 0
+        while batch_no < last_batch:
+            async with self._database.snapshot() as connection:
+                batches = await self._batches(connection, after=batch_no, limit=page)
+                if not batches:
+                    return
+                until = max(each.last_seq for each in batches)
+                transfers = await self._transfers(connection, after=seq, until=until)
+                entries = await self._entries(connection, after=seq, until=until)
+            for batch in batches:
+                if batch.batch_no <= last_batch:
+                    yield Sealed(
+                        batch,
+                        _take(transfers, batch.last_seq),
+                        _take(entries, batch.last_seq),
+                    )
+            batch_no, seq = batches[-1].batch_no, until
+
+    async def _batches(self, connection: AsyncConnection, *, after: int, limit: int) -> list[Batch]:
+        wanted = (
+            select(BATCH)
+            .where(BATCH.c.shard == self._shard, BATCH.c.batch_no > after)
+            .order_by(BATCH.c.batch_no)
+            .limit(limit)
+        )
+        return [Batch._make(row) for row in await connection.execute(wanted)]
+
+    async def _transfers(
+        self, connection: AsyncConnection, *, after: int, until: int
+    ) -> list[Transfer]:
+        wanted = (
+            select(TRANSFER)
+            .where(TRANSFER.c.shard == self._shard, TRANSFER.c.seq > after, TRANSFER.c.seq <= until)
+            .order_by(TRANSFER.c.seq.desc())
+        )
+        return [decode.transfer_of(row) for row in await connection.execute(wanted)]
+
+    async def _entries(self, connection: AsyncConnection, *, after: int, until: int) -> list[Entry]:
+        wanted = (
+            select(ENTRY)
+            .where(ENTRY.c.shard == self._shard, ENTRY.c.seq > after, ENTRY.c.seq <= until)
+            .order_by(ENTRY.c.seq.desc(), ENTRY.c.leg.desc())
+        )
+        return [decode.entry_of(row) for row in await connection.execute(wanted)]
+
+
+async def correct_caches(
+    database: Database, *, shard: int, as_of: int, corrections: list[Correction]
+) -> bool:
+    """Makes rows what history says, in one transaction.
+
+    Args:
+        database: The ledger, whose writer is stopped.
+        shard: Which shard.
+        as_of: The last batch of the history that was added up.
+        corrections: The rows.
+
+    Returns:
+        Whether it was done: not if the ledger has grown meanwhile.
+    """
+    async with database.transaction() as connection:
+        # A new epoch: whoever wrote before can commit nothing more.
+        fence = update(SHARD).where(SHARD.c.shard == shard, SHARD.c.last_batch == as_of)
+        changed = await connection.execute(fence.values(epoch=SHARD.c.epoch + 1))
+        if changed.rowcount != 1:
+            return False
+        for correction in corrections:
+            table = CACHES[correction.table]
+            if correction.missing:
+                names = [column.name for column in table.primary_key]
+                row = dict(zip(names, correction.identity, strict=True)) | correction.columns
+                await connection.execute(insert(table).values({"version": 1, **row}))
+            else:
+                wanted = update(table).where(
+                    *(
+                        column == value
+                        for column, value in zip(
+                            table.primary_key, correction.identity, strict=True
+                        )
+                    )
+                )
+                # An account's version is the number of its entries, and no count of changes.
+                count = {} if table is ACCOUNT else {"version": table.c.version + 1}
+                values: Columns = {**count, **correction.columns}
+                await connection.execute(wanted.values(values))
+    return True
+
+
+async def _read_caches(connection: AsyncConnection, shard: int) -> Caches | None:
+    found = (await connection.execute(select(SHARD).where(SHARD.c.shard == shard))).one_or_none()
+    if found is None:
+        return None
+    ends = {}
+    for table, column in (
+        (TRANSFER, TRANSFER.c.seq),
+        (ENTRY, ENTRY.c.seq),
+        (BATCH, BATCH.c.batch_no),
+    ):
+        newest = select(column).where(table.c.shard == shard).order_by(column.desc()).limit(1)
+        ends[table.name] = await connection.scalar(newest) or 0
+    tables = {}
+    for name, table in CACHES.items():
+        rows = await connection.execute(_of_shard(table, shard))
+        keys = [column.name for column in table.primary_key]
+        tables[name] = {tuple(row[key] for key in keys): dict(row) for row in rows.mappings()}
+    return Caches(dict(found._mapping), ends, tables)  # noqa: SLF001 (SQLAlchemy's own public name)
+
+
+def _of_shard(table: Table, shard: int) -> Any:
+    if "shard" in table.c:
+        return select(table).where(table.c.shard == shard)
+    players = select(PLAYER.c.player_id).where(PLAYER.c.shard == shard)
+    return select(table).where(table.c.player_id.in_(players))
+
+
+def _take(rows: list[Any], until: int) -> list[Any]:
+    """Takes from the end of a list in descending order what belongs to a batch."""
+    taken = []
+    while rows and rows[-1].seq <= until:
+        taken.append(rows.pop())
+    return taken
