@@ -1,0 +1,387 @@
+"""The engine and the model are driven by the same operations and must agree on everything."""
+
+import asyncio
+import contextlib
+import dataclasses
+import itertools
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, note, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from services.kit.clock import to_micros
+from services.kit.errors import InvalidRequestError, ServiceError
+from services.wallet.domain import (
+    Answer,
+    Bet,
+    Deposit,
+    GrantBonus,
+    Group,
+    Key,
+    LimitKind,
+    Micros,
+    OpenWallet,
+    Operation,
+    Period,
+    Rollback,
+    Scope,
+    SetLimit,
+    Win,
+)
+from services.wallet.domain.values import pack_key
+from services.wallet.errors import KeyReusedError, TransferNotFoundError
+from services.wallet.service import WalletService
+from services.wallet.store import add_policy
+from services.wallet.writer import WriterOptions
+from tests.conftest import Templates
+from tests.kit.clock import ManualClock
+from tests.kit.postgres import shared_server
+from tests.simulation.comparison import (
+    answer_differences,
+    audit,
+    differences,
+    engine_state,
+    model_state,
+)
+from tests.simulation.model import Ledger, Reply, content
+from tests.simulation.operations import DAY, HOUR, PLAYERS, POLICIES, TENANT, operations
+
+# The sweeper is called by a rule, and not by a timer.
+OPTIONS = WriterOptions(sweep_every=timedelta(days=1))
+_database_numbers = itertools.count()
+
+
+class LedgerMachine(RuleBasedStateMachine):
+    """One ledger on a real database, and the model beside it."""
+
+    templates: Templates
+    engine_name: str
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.runner = asyncio.Runner()
+        self.clock = ManualClock()
+        self.url = self.templates.copy("services.wallet", self.engine_name)
+        self.model = Ledger({(each.tenant, each.source): each for each in POLICIES})
+        self.sent: list[Operation] = []
+        self.groups: list[tuple[Operation, ...]] = []
+        self.holds: list[bytes] = []
+        self.bonuses: list[bytes] = []
+        self.last = 0
+        self.service = self._service()
+
+    def _service(self) -> WalletService:
+        return WalletService(self.url, self.clock, options=OPTIONS)
+
+    def teardown(self) -> None:
+        try:
+            self.runner.run(self.service.stop())
+        finally:
+            self.runner.close()
+            if self.engine_name == "postgresql":
+                shared_server().drop_database(self.url.partition("@/")[2].partition("?")[0])
+
+    @initialize()
+    def open(self) -> None:
+        """Two players with some money."""
+
+        async def prepare() -> None:
+            for policy in POLICIES:
+                await add_policy(self.service.database, policy, Micros(0))
+            await self.service.start()
+
+        self.runner.run(prepare())
+        for number, player_id in enumerate(PLAYERS):
+            fields: dict[str, Any] = {"player_id": player_id, "currency_code": "EUR"}
+            key = Key(TENANT, "player", f"open-{number}")
+            self.run([OpenWallet(key=key, **fields)])
+            key = Key(TENANT, "psp", f"first-{number}")
+            self.run([Deposit(key=key, amount=100, **fields)])
+
+    # Rules.
+
+    @rule(data=st.data())
+    def single(self, data: st.DataObject) -> None:
+        self.run([data.draw(self._operations())])
+
+    @rule(data=st.data())
+    def batch(self, data: st.DataObject) -> None:
+        units: st.SearchStrategy[Operation | Group] = st.one_of(
+            self._operations(), self._operations(), self._groups()
+        )
+        self.run(data.draw(st.lists(units, min_size=2, max_size=8)))
+
+    @rule(data=st.data())
+    def group(self, data: st.DataObject) -> None:
+        self.run([data.draw(self._groups())])
+
+    @rule(
+        stake=st.integers(1, 80),
+        won=st.integers(0, 150),
+        played=st.sampled_from(["", "r1", "r4"]),
+        number=st.integers(0, 10_000),
+    )
+    def play(self, stake: int, won: int, played: str, number: int) -> None:
+        """A round as it usually goes, so that there is something to refer to."""
+        fields: dict[str, Any] = {"player_id": PLAYERS[0], "currency_code": "EUR"}
+        key = Key(TENANT, "studio", f"bet-{number}")
+        self.run([Bet(key=key, amount=stake, round_key=played, **fields)])
+        win = Win(
+            key=Key(TENANT, "studio", f"win-{number}"),
+            amount=won,
+            round_key=played,
+            reference=f"bet-{number}",
+            **fields,
+        )
+        self.run([win])
+
+    @precondition(lambda self: self.model.stored)
+    @rule(pick=st.integers(0, 1000), of=st.sampled_from(["studio", "strict", "sports"]))
+    def roll_back(self, pick: int, of: str) -> None:
+        known = [
+            each.operation
+            for each in self.model.stored.values()
+            if isinstance(each.operation, Bet | Win) and each.operation.key.source == of
+        ]
+        if known:
+            original = known[pick % len(known)]
+            key = Key(original.key.tenant, of, f"rollback-{pick}")
+            self.run(
+                [
+                    Rollback(
+                        key=key,
+                        player_id=original.player_id,
+                        currency_code=original.currency_code,
+                        reference=original.key.id,
+                        reference_kind=original.KIND,
+                    )
+                ]
+            )
+
+    @rule(
+        amount=st.integers(1, 60),
+        required=st.sampled_from([30, 100]),
+        days=st.sampled_from([1, 30]),
+        number=st.integers(0, 10_000),
+    )
+    def grant(self, amount: int, required: int, days: int, number: int) -> None:
+        bonus = GrantBonus(
+            key=Key(TENANT, "office", f"bonus-{number}"),
+            player_id=PLAYERS[0],
+            currency_code="EUR",
+            amount=amount,
+            wager_required=required,
+            expire_time=Micros(self._now() + days * DAY),
+        )
+        self.run([bonus])
+
+    @rule(
+        kind=st.sampled_from(LimitKind),
+        period=st.sampled_from(Period),
+        most=st.integers(20, 200),
+        number=st.integers(0, 10_000),
+    )
+    def limit(self, kind: LimitKind, period: Period, most: int, number: int) -> None:
+        limit = SetLimit(
+            key=Key(TENANT, "player", f"limit-{number}"),
+            player_id=PLAYERS[0],
+            currency_code="EUR",
+            scope=Scope.PLAYER,
+            limit_kind=kind,
+            period=period,
+            max_amount=most,
+        )
+        self.run([limit])
+
+    @precondition(lambda self: self.sent)
+    @rule(pick=st.integers(0, 1000))
+    def replay(self, pick: int) -> None:
+        self.run([self.sent[pick % len(self.sent)]])
+
+    @precondition(lambda self: self.groups)
+    @rule(pick=st.integers(0, 100))
+    def replay_group(self, pick: int) -> None:
+        self.run([Group(self.groups[pick % len(self.groups)])])
+
+    @precondition(lambda self: self.sent)
+    @rule(pick=st.integers(0, 1000), data=st.data())
+    def mutate(self, pick: int, data: st.DataObject) -> None:
+        """A key with other content; at times the content of another kind."""
+        sent = self.sent[pick % len(self.sent)]
+        other = data.draw(self._operations())
+        self.run([dataclasses.replace(other, key=sent.key)])
+
+    @rule(pick=st.integers(0, 1000), of=st.sampled_from(["studio", "psp", "office"]))
+    def look(self, pick: int, of: str) -> None:
+        names = [name for name in self.model.stored if name[1] == of]
+        name = names[pick % len(names)] if names else (TENANT, of, "never", None)
+        found = self.runner.run(self._find(Key(name[0], of, name[2])))
+        if not names:
+            assert found is None
+            return
+        stored = self.model.stored[name]
+        assert found is not None
+        assert not answer_differences(stored.reply, found.result)
+
+    @rule(span=st.sampled_from([1, HOUR, 3 * HOUR, DAY - 1, DAY, 8 * DAY, 31 * DAY, -HOUR]))
+    def advance(self, span: int) -> None:
+        """Moves the clock, at times back: the ledger's own time never does."""
+        self.clock.advance(timedelta(microseconds=span))
+
+    @rule()
+    def sweep(self) -> None:
+        self.runner.run(self.service._sweep_once())
+        now = self._now()
+        for player_id in self.model.players:
+            self.model.wake(player_id, now)
+
+    @rule()
+    def restart(self) -> None:
+        async def again() -> None:
+            await self.service.stop()
+            self.service = self._service()
+            await self.service.start()
+
+        self.runner.run(again())
+
+    @invariant()
+    def agree(self) -> None:
+        if not self.last:
+            return
+        got = self.runner.run(engine_state(self.service.database))
+        found = differences(model_state(self.model), got)
+        assert not found, "\n".join(map(str, found))
+        wrong = self.runner.run(audit(self.service.database))
+        assert not wrong, "\n".join(map(str, wrong))
+
+    # Running.
+
+    def _operations(self) -> st.SearchStrategy[Operation]:
+        return operations(self.holds, self.bonuses, self._now())
+
+    def _groups(self) -> st.SearchStrategy[Group]:
+        legs = st.lists(self._operations(), min_size=1, max_size=4)
+        return legs.map(
+            lambda each: Group(
+                tuple(dataclasses.replace(leg, player_id=each[0].player_id) for leg in each)
+            )
+        )
+
+    def _now(self) -> int:
+        return max(to_micros(self.clock.now()), self.last)
+
+    async def _find(self, key: Key) -> Answer | None:
+        with contextlib.suppress(TransferNotFoundError):
+            return await self.service.get_transfer(key)
+        return None
+
+    def run(self, units: Sequence[Operation | Group]) -> None:
+        """Runs units on both sides, and compares each answer."""
+        now = self._now()
+        legs = [list(u.operations) if isinstance(u, Group) else [u] for u in units]
+        if any(self.model.malformed(each) for unit in legs for each in unit):
+            with pytest.raises(InvalidRequestError):
+                self.runner.run(self._submit(units))
+            return
+        answers = self.runner.run(self._submit(units))
+        head = self.runner.run(self.service.get_log_head())
+        assert head is not None
+        place = iter(answers)
+        for unit, operations_ in zip(units, legs, strict=True):
+            got = list(itertools.islice(place, len(operations_)))
+            ids = [self._learn(each) for each in got]
+            if isinstance(unit, Group):
+                self.groups.append(unit.operations)
+                replies = self.model.apply_group(operations_, now, ids)
+            else:
+                self.sent += operations_
+                replies = [self.model.apply(unit, now, ids[0])]
+            for operation, reply, answer in zip(operations_, replies, got, strict=True):
+                self._compare(operation, reply, answer, now)
+            fresh = [each for each in got if isinstance(each, Answer) and not each.replayed]
+            self.last = max(self.last, *(each.result.create_time for each in fresh), 0)
+
+    async def _submit(self, units: Sequence[Operation | Group]) -> list[Answer | ServiceError]:
+        if len(units) > 1:
+            return await self.service.submit_batch(units)
+        [unit] = units
+        if isinstance(unit, Group):
+            return await self.service.submit_batch([unit])
+        try:
+            return [await self.service.submit(unit)]
+        except KeyReusedError as error:
+            return [error]
+
+    def _learn(self, answer: Answer | ServiceError) -> bytes | None:
+        """Notes the id of a hold or a bonus, which only the engine can make."""
+        if not isinstance(answer, Answer):
+            return None
+        result = answer.result
+        for made, known in ((result.hold_id, self.holds), (result.bonus_id, self.bonuses)):
+            if made is not None and made not in known:
+                known.append(made)
+        return result.hold_id or result.bonus_id
+
+    def _compare(
+        self, operation: Operation, reply: Reply, answer: Answer | ServiceError, now: int
+    ) -> None:
+        note(f"{operation} -> {reply}")
+        if not isinstance(answer, Answer):
+            assert isinstance(answer, KeyReusedError)
+            assert reply.error == "KEY_REUSED"
+            named, changed = set(answer.metadata["fields"].split(",")), self._changed(operation)
+            # It names what it can tell from what is stored: at least one that is right.
+            assert named & changed, (operation, named, changed)
+            return
+        assert reply.outcome is not None, (operation, reply, answer)
+        found = answer_differences(reply, answer.result)
+        assert not found, f"{operation}: " + "; ".join(map(str, found))
+        assert answer.replayed == reply.replayed
+        assert answer.result.key == operation.key
+        if not reply.replayed and reply.outcome.name != "TOMBSTONED":
+            assert answer.result.create_time == now
+        assert pack_key(answer.result.key.id)
+
+    def _changed(self, operation: Operation) -> set[str]:
+        known = self.model.stored[self.model.name(operation)].operation
+        if type(known) is not type(operation):
+            return {"kind"}
+        names = ["kind", *(each.name for each in dataclasses.fields(operation))]
+        names = [name for name in names if name not in {"key", "trace", "trace_id"}]
+        names = [name for name in names if name not in {"effective_time", "wager_weight"}]
+        pairs = zip(names, content(known), content(operation), strict=True)
+        return {name for name, before, after in pairs if before != after}
+
+
+@pytest.mark.timeout(300)
+def test_the_engine_and_the_model_agree(
+    engine_name: str, templates: Templates, pytestconfig: pytest.Config
+) -> None:
+    factor = int(pytestconfig.getoption("--examples", default=1))
+    examples = {"sqlite": 120, "postgresql": 25}[engine_name] * factor
+    machine = type(
+        "Machine", (LedgerMachine,), {"templates": templates, "engine_name": engine_name}
+    )
+    run_state_machine_as_test(
+        machine,
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=40,
+            deadline=None,
+            print_blob=True,
+            database=None,
+            suppress_health_check=list(HealthCheck),
+            phases=[Phase.generate, Phase.shrink],
+        ),
+    )
