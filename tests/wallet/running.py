@@ -9,8 +9,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import grpc
 import httpx
-from croupier.wallet.v1 import payment_service_pb2_grpc, wallet_service_pb2_grpc
+from croupier.wallet.v1 import (
+    payment_service_pb2_grpc,
+    posting_service_pb2_grpc,
+    wallet_service_pb2_grpc,
+)
 
 from scripts.mesh.pki import DevelopmentAuthority
 from scripts.sandbox.https import HttpsServer
@@ -19,7 +24,7 @@ from scripts.sandbox.psp.store import Store
 from scripts.sandbox.psp.webhooks import Webhooks
 from services.wallet.__main__ import build
 from services.wallet.settings import Settings
-from tests.conftest import Connect
+from tests.conftest import Connect, Templates
 from tests.kit.security import start_keys
 from tests.kit.tokens import TokenIssuer
 
@@ -37,8 +42,10 @@ class RunningWallet:
     player: Any
     edge: Any
     payments: Any
+    posting: Any
     analytics_channel: Any
     browser: httpx.AsyncClient
+    connect: Callable[[str], grpc.aio.Channel]
 
 
 @asynccontextmanager
@@ -111,18 +118,54 @@ async def running_wallet(
         port = await server.start()
         stack.push_async_callback(server.stop)
 
-        def stub(service: str) -> Any:
-            channel = connect(port, to="wallet", as_service=service)
-            return wallet_service_pb2_grpc.WalletServiceStub(channel)
+        def channel(service: str) -> grpc.aio.Channel:
+            return connect(port, to="wallet", as_service=service)
 
-        edge_channel = connect(port, to="wallet", as_service="edge")
+        def stub(service: str) -> Any:
+            return wallet_service_pb2_grpc.WalletServiceStub(channel(service))
+
         yield RunningWallet(
             port=port,
             psp_url=psp_url,
             game=stub("game"),
             player=stub("player"),
             edge=stub("edge"),
-            payments=payment_service_pb2_grpc.PaymentServiceStub(edge_channel),
-            analytics_channel=connect(port, to="wallet", as_service="analytics"),
+            payments=payment_service_pb2_grpc.PaymentServiceStub(channel("edge")),
+            posting=posting_service_pb2_grpc.PostingServiceStub(channel("game")),
+            analytics_channel=channel("analytics"),
             browser=browser,
+            connect=channel,
         )
+
+
+@asynccontextmanager
+async def shared_wallet(
+    *,
+    engine_name: str,
+    authority: DevelopmentAuthority,
+    tokens: TokenIssuer,
+    templates: Templates,
+    folder: Path,
+) -> AsyncIterator[RunningWallet]:
+    """A wallet for all tests of a module, each with players of its own."""
+    channels: dict[tuple[int, str], grpc.aio.Channel] = {}
+
+    def connect(port: int, *, to: str, as_service: str) -> grpc.aio.Channel:
+        if (port, as_service) not in channels:
+            channels[port, as_service] = grpc.aio.secure_channel(
+                f"127.0.0.1:{port}",
+                authority.identity(as_service).channel_credentials(),
+                options=[("grpc.ssl_target_name_override", to)],
+            )
+        return channels[port, as_service]
+
+    async with running_wallet(
+        authority=authority,
+        tokens=tokens,
+        connect=connect,
+        database_url=lambda package: templates.copy(package, engine_name),
+        folder=folder,
+    ) as wallet:
+        yield wallet
+        for channel in channels.values():
+            await channel.close(grace=None)

@@ -17,6 +17,7 @@ from services.wallet.domain import Bucket, Kind, Outcome, RoundState
 from tests.conftest import Connect
 from tests.kit.refusals import refusal
 from tests.kit.tokens import TokenIssuer
+from tests.wallet.requests import bet, cash, deposit, open_wallet, rollback, win
 from tests.wallet.running import RunningWallet, running_wallet
 
 REPLAYED = ("croupier-replayed", "1")
@@ -44,77 +45,9 @@ async def wallet(
 async def player_id(wallet: RunningWallet, tokens: TokenIssuer) -> str:
     """A player with 100.00 EUR."""
     player_id = new_id()
-    await wallet.player.OpenWallet(
-        wallet_service_pb2.OpenWalletRequest(player_id=player_id, currency_code="EUR")
-    )
+    await wallet.player.OpenWallet(open_wallet(player_id))
     await wallet.edge.Deposit(deposit(player_id, 10_000), metadata=tokens.operator("cashier"))
     return player_id
-
-
-def euros(minor_units: int) -> money_pb2.Money:
-    return money_pb2.Money(currency_code="EUR", minor_units=minor_units)
-
-
-def deposit(player_id: str, amount: int, **fields: Any) -> wallet_service_pb2.DepositRequest:
-    return wallet_service_pb2.DepositRequest(
-        **{
-            "request_id": new_id(),
-            "player_id": player_id,
-            "amount": euros(amount),
-            "authorization_number": "bank-1",
-            **fields,
-        }
-    )
-
-
-def bet(player_id: str, minor_units: int, transaction_id: str = "", **fields: Any) -> Any:
-    return wallet_service_pb2.BetRequest(
-        **{
-            "source": "acme",
-            "transaction_id": transaction_id or new_id(),
-            "player_id": player_id,
-            "amount": euros(minor_units),
-            "round_id": "round-1",
-            "game_id": "plinko",
-            "wager_weight_bp": 10_000,
-            **fields,
-        }
-    )
-
-
-def win(player_id: str, amount: int, transaction_id: str = "", **fields: Any) -> Any:
-    return wallet_service_pb2.WinRequest(
-        **{
-            "source": "acme",
-            "transaction_id": transaction_id or new_id(),
-            "player_id": player_id,
-            "amount": euros(amount),
-            "round_id": "round-1",
-            "game_id": "plinko",
-            **fields,
-        }
-    )
-
-
-def rollback(player_id: str, original: str, **fields: Any) -> Any:
-    return wallet_service_pb2.RollbackRequest(
-        **{
-            "source": "acme",
-            "transaction_id": new_id(),
-            "player_id": player_id,
-            "currency_code": "EUR",
-            "original_transaction_id": original,
-            "round_id": "round-1",
-            "game_id": "plinko",
-            **fields,
-        }
-    )
-
-
-async def cash(wallet: RunningWallet, player_id: str) -> int:
-    request = wallet_service_pb2.GetBalanceRequest(player_id=player_id, currency_code="EUR")
-    answer = await wallet.game.GetBalance(request)
-    return int(answer.balance.cash_minor_units)
 
 
 async def test_bet_and_win_move_the_balance(wallet: RunningWallet, player_id: str) -> None:
@@ -312,9 +245,7 @@ async def test_stream_shows_each_change_and_only_ones_own(
     )
     assert (await stream.read()).balance.cash_minor_units == 10_000
     other = new_id()
-    await wallet.player.OpenWallet(
-        wallet_service_pb2.OpenWalletRequest(player_id=other, currency_code="EUR")
-    )
+    await wallet.player.OpenWallet(open_wallet(other))
     await wallet.game.Bet(bet(player_id, 100, "b1"))
     changed = (await stream.read()).balance
     assert changed.cash_minor_units == 9_900

@@ -1,39 +1,28 @@
-"""The ledger over gRPC: messages in and out, no rules."""
+"""WalletService: the ledger for Game, Player and the players themselves."""
 
 from collections.abc import AsyncIterator
-from typing import Any, TypedDict
+from typing import Any
 
 from croupier.wallet.v1 import wallet_pb2, wallet_service_pb2, wallet_service_pb2_grpc
-from opentelemetry.trace import Span
 
-from services.kit import telemetry
 from services.kit.call import caller
-from services.kit.errors import CurrencyUnknownError
-from services.kit.money import CURRENCIES
 from services.wallet.domain import (
-    Answer,
-    Bet,
     Bucket,
-    CloseRound,
     Deposit,
     Key,
     OpenWallet,
     Operation,
-    PlayerId,
     Restriction,
-    Rollback,
     Scope,
     SetRestriction,
-    Win,
-    pack_id,
 )
 from services.wallet.messages import balance_message, entry_message, result_message
-from services.wallet.refusals import RefusedError
 from services.wallet.service import WalletService
+from services.wallet.servicer import operations
+from services.wallet.servicer.answering import submitted
 from services.wallet.sources import BACK_OFFICE, PLAYER_SERVICE, TENANT
 from services.wallet.watching import BalanceStreams
 
-_REPLAYED = (("croupier-replayed", "1"),)
 _PAGE_SIZE = 50
 _RESTRICTIONS = {
     wallet_pb2.RESTRICTION_NO_BET: Restriction.NO_BET,
@@ -66,9 +55,9 @@ class WalletServicer(wallet_service_pb2_grpc.WalletServiceServicer):
                 key=Key(
                     TENANT, PLAYER_SERVICE, f"open:{request.player_id}:{request.currency_code}"
                 ),
-                player_id=_player(request.player_id),
-                currency_code=_known(request.currency_code),
-                **_trace(),
+                player_id=operations.player(request.player_id),
+                currency_code=operations.known(request.currency_code),
+                **operations.running_trace(),
             ),
         )
         return wallet_service_pb2.OpenWalletResponse(result=result)
@@ -84,10 +73,10 @@ class WalletServicer(wallet_service_pb2_grpc.WalletServiceServicer):
             context,
             SetRestriction(
                 key=Key(TENANT, PLAYER_SERVICE, request.request_id),
-                player_id=_player(request.player_id),
+                player_id=operations.player(request.player_id),
                 scope=Scope.OPERATOR,
                 restrictions=bits,
-                **_trace(),
+                **operations.running_trace(),
             ),
         )
         return wallet_service_pb2.SetRestrictionsResponse(result=result)
@@ -100,11 +89,11 @@ class WalletServicer(wallet_service_pb2_grpc.WalletServiceServicer):
             context,
             Deposit(
                 key=Key(TENANT, BACK_OFFICE, request.request_id),
-                player_id=_player(request.player_id),
-                currency_code=_known(request.amount.currency_code),
+                player_id=operations.player(request.player_id),
+                currency_code=operations.known(request.amount.currency_code),
                 amount=request.amount.minor_units,
                 authorization_number=request.authorization_number,
-                **_trace(),
+                **operations.running_trace(),
             ),
         )
         return wallet_service_pb2.DepositResponse(result=result)
@@ -113,76 +102,32 @@ class WalletServicer(wallet_service_pb2_grpc.WalletServiceServicer):
         self, request: wallet_service_pb2.BetRequest, context: Any
     ) -> wallet_service_pb2.BetResponse:
         """Takes a stake."""
-        result = await self._submit(
-            context,
-            Bet(
-                key=Key(TENANT, request.source, request.transaction_id),
-                player_id=_player(request.player_id),
-                currency_code=_known(request.amount.currency_code),
-                amount=request.amount.minor_units,
-                round_key=request.round_id,
-                game_id=request.game_id,
-                close_round=request.close_round,
-                wager_weight=request.wager_weight_bp,
-                **_trace(),
-            ),
-        )
+        operation = operations.bet(request, operations.running_trace())
+        result = await self._submit(context, operation)
         return wallet_service_pb2.BetResponse(result=result)
 
     async def Win(
         self, request: wallet_service_pb2.WinRequest, context: Any
     ) -> wallet_service_pb2.WinResponse:
         """Pays a win."""
-        result = await self._submit(
-            context,
-            Win(
-                key=Key(TENANT, request.source, request.transaction_id),
-                player_id=_player(request.player_id),
-                currency_code=_known(request.amount.currency_code),
-                amount=request.amount.minor_units,
-                round_key=request.round_id,
-                reference=request.reference_transaction_id,
-                game_id=request.game_id,
-                close_round=request.close_round,
-                **_trace(),
-            ),
-        )
+        operation = operations.win(request, operations.running_trace())
+        result = await self._submit(context, operation)
         return wallet_service_pb2.WinResponse(result=result)
 
     async def Rollback(
         self, request: wallet_service_pb2.RollbackRequest, context: Any
     ) -> wallet_service_pb2.RollbackResponse:
         """Reverses a bet or a win."""
-        result = await self._submit(
-            context,
-            Rollback(
-                key=Key(TENANT, request.source, request.transaction_id),
-                player_id=_player(request.player_id),
-                currency_code=_known(request.currency_code),
-                reference=request.original_transaction_id,
-                round_key=request.round_id,
-                game_id=request.game_id,
-                close_round=request.close_round,
-                **_trace(),
-            ),
-        )
+        operation = operations.rollback(request, operations.running_trace())
+        result = await self._submit(context, operation)
         return wallet_service_pb2.RollbackResponse(result=result)
 
     async def CloseRound(
         self, request: wallet_service_pb2.CloseRoundRequest, context: Any
     ) -> wallet_service_pb2.CloseRoundResponse:
         """Closes a round."""
-        result = await self._submit(
-            context,
-            CloseRound(
-                key=Key(TENANT, request.source, request.transaction_id),
-                player_id=_player(request.player_id),
-                currency_code=_known(request.currency_code),
-                round_key=request.round_id,
-                game_id=request.game_id,
-                **_trace(),
-            ),
-        )
+        operation = operations.close_round(request, operations.running_trace())
+        result = await self._submit(context, operation)
         return wallet_service_pb2.CloseRoundResponse(result=result)
 
     async def GetTransfer(
@@ -200,7 +145,9 @@ class WalletServicer(wallet_service_pb2_grpc.WalletServiceServicer):
     ) -> wallet_service_pb2.GetBalanceResponse:
         """Gets the balance of any player."""
         del context
-        balance = await self._service.get_balance(_player(request.player_id), request.currency_code)
+        balance = await self._service.get_balance(
+            operations.player(request.player_id), request.currency_code
+        )
         return wallet_service_pb2.GetBalanceResponse(balance=balance_message(balance))
 
     async def ListBalances(
@@ -208,7 +155,7 @@ class WalletServicer(wallet_service_pb2_grpc.WalletServiceServicer):
     ) -> wallet_service_pb2.ListBalancesResponse:
         """Lists the calling player's balances."""
         del request, context
-        balances = await self._service.list_balances(_player(caller().subject_id))
+        balances = await self._service.list_balances(operations.player(caller().subject_id))
         return wallet_service_pb2.ListBalancesResponse(
             balances=[balance_message(balance) for balance in balances]
         )
@@ -220,7 +167,7 @@ class WalletServicer(wallet_service_pb2_grpc.WalletServiceServicer):
         del context
         called = caller()
         changes = self._service.watch_balances(
-            _player(called.subject_id), after_seq=request.after_seq
+            operations.player(called.subject_id), after_seq=request.after_seq
         )
         async for response in self._streams.stream(changes, called):
             yield response
@@ -231,7 +178,7 @@ class WalletServicer(wallet_service_pb2_grpc.WalletServiceServicer):
         """Lists the entries of the calling player's wallet."""
         del context
         page = await self._service.list_entries(
-            _player(caller().subject_id),
+            operations.player(caller().subject_id),
             request.currency_code,
             bucket=Bucket(request.bucket or Bucket.CASH),
             page_size=request.page_size or _PAGE_SIZE,
@@ -243,39 +190,4 @@ class WalletServicer(wallet_service_pb2_grpc.WalletServiceServicer):
         )
 
     async def _submit(self, context: Any, operation: Operation) -> wallet_pb2.Result:
-        span = operation.trace
-        if span is not None:
-            span.set_attribute("croupier.transaction_id", operation.key.id)
-        answer: Answer = await self._service.submit(operation)
-        if answer.replayed:
-            context.set_trailing_metadata(_REPLAYED)
-        if not answer.result.outcome.success:
-            raise RefusedError(answer.result)
-        return result_message(answer.result)
-
-
-class _Trace(TypedDict):
-    trace_id: bytes | None
-    trace: Span | None
-
-
-def _trace() -> _Trace:
-    """The running call's trace: its id for the ledger row, its span if it is recorded."""
-    span = telemetry.current_span()
-    if span is None:
-        return {"trace_id": None, "trace": None}
-    trace_id = span.get_span_context().trace_id
-    return {
-        "trace_id": trace_id.to_bytes(16, "big") if trace_id else None,
-        "trace": span if span.is_recording() else None,
-    }
-
-
-def _known(currency_code: str) -> str:
-    if currency_code not in CURRENCIES:
-        raise CurrencyUnknownError(currency_code)
-    return currency_code
-
-
-def _player(player_id: str) -> PlayerId:
-    return PlayerId(pack_id(player_id))
+        return result_message(await submitted(self._service, context, operation))

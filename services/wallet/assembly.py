@@ -1,0 +1,113 @@
+"""The parts of a running Wallet service, made from its settings."""
+
+import asyncio
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import timedelta
+
+from services.kit import migrations, telemetry
+from services.kit.clock import Clock
+from services.kit.database import Database
+from services.kit.errors import UnavailableError
+from services.kit.feed import FeedServicer
+from services.kit.interceptors.authentication import Authenticators
+from services.kit.keys import SecurityKeys
+from services.kit.tokens import token_authenticators
+from services.wallet.feed import LedgerFeed
+from services.wallet.payments.sandbox import SandboxPsp
+from services.wallet.payments.service import PaymentService
+from services.wallet.payments.servicer import PaymentServicer
+from services.wallet.service import WalletService
+from services.wallet.servicer import PostingServicer, WalletServicer
+from services.wallet.settings import Settings
+from services.wallet.tracing import spans_by
+from services.wallet.watching import BalanceStreams
+from services.wallet.writer import WriterState
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a server serves."""
+
+    authenticators: Authenticators
+    wallet: WalletServicer
+    posting: PostingServicer
+    payments: PaymentServicer
+    feed: FeedServicer
+    streams: BalanceStreams
+    ledger: WalletService
+
+    def drain(self) -> None:
+        """Ends the streams that never end by themselves."""
+        self.streams.drain()
+        self.feed.drain()
+        self.posting.drain()
+
+    async def check(self) -> None:
+        """Raises while the ledger does not serve."""
+        if self.ledger.state is not WriterState.SERVING:
+            raise UnavailableError(dependency=f"ledger ({self.ledger.state.value})")
+        await self.ledger.database.ping()
+
+
+async def assemble(settings: Settings, stack: AsyncExitStack, *, clock: Clock) -> Parts:
+    """Opens what the service needs, and starts it; the stack takes it apart in reverse."""
+    ledger = await _ledger(settings, stack, clock)
+    keys = SecurityKeys(settings.security_address, identity=settings.identity)
+    stack.push_async_callback(keys.close)
+    streams = BalanceStreams(clock=clock)
+    return Parts(
+        authenticators=token_authenticators(keys.fetch),
+        wallet=WalletServicer(ledger, streams),
+        posting=PostingServicer(ledger),
+        payments=PaymentServicer(await _payments(settings, stack, clock, ledger)),
+        feed=FeedServicer(LedgerFeed(ledger)),
+        streams=streams,
+        ledger=ledger,
+    )
+
+
+async def _ledger(settings: Settings, stack: AsyncExitStack, clock: Clock) -> WalletService:
+    if settings.migrates(settings.database_url):
+        await migrations.upgrade(settings.database_url, "services.wallet")
+    system = "sqlite" if settings.database_url.startswith("sqlite") else "postgresql"
+    ledger = WalletService(settings.database_url, clock, on_batch=spans_by(system))
+    telemetry.instrument(ledger.database.engine.sync_engine)
+    await ledger.start()
+    stack.push_async_callback(ledger.stop, settings.drain_grace)
+    return ledger
+
+
+async def _payments(
+    settings: Settings, stack: AsyncExitStack, clock: Clock, ledger: WalletService
+) -> PaymentService:
+    if settings.migrates(settings.payments_database_url):
+        await migrations.upgrade(settings.payments_database_url, "services.wallet.payments")
+    database = Database(settings.payments_database_url, schema="payments")
+    telemetry.instrument(database.engine.sync_engine)
+    stack.push_async_callback(database.close)
+    sandbox = SandboxPsp(
+        url=settings.psp_sandbox_url,
+        authority=settings.psp_sandbox_authority,
+        api_key=settings.psp_sandbox_api_key_file.read_text().strip(),
+        webhook_secret=settings.psp_sandbox_webhook_secret_file.read_text().strip(),
+        clock=clock,
+    )
+    stack.push_async_callback(sandbox.close)
+    payments = PaymentService(
+        database=database,
+        ledger=ledger,
+        psps={sandbox.name: sandbox},
+        default_psp=sandbox.name,
+        clock=clock,
+    )
+    reconciling = asyncio.create_task(
+        payments.reconcile_forever(settings.reconcile_every), name="reconciling"
+    )
+    stack.push_async_callback(_ended, reconciling)
+    return payments
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait({task}, timeout=timedelta(seconds=5).total_seconds())

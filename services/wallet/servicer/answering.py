@@ -1,0 +1,36 @@
+"""How an answer of the ledger leaves a single call."""
+
+from typing import Any
+
+from services.wallet.domain import Answer, Operation, Result
+from services.wallet.refusals import RefusedError
+from services.wallet.service import WalletService
+
+_REPLAYED = (("croupier-replayed", "1"),)
+
+
+async def submitted(service: WalletService, context: Any, operation: Operation) -> Result:
+    """Runs one operation for a call that carries nothing else.
+
+    Raises:
+        RefusedError: The ledger refused it.
+    """
+    span = operation.trace
+    if span is not None:
+        span.set_attribute("croupier.transaction_id", operation.key.id)
+    return accepted(context, [await service.submit(operation)])[0]
+
+
+def accepted(context: Any, answers: list[Answer]) -> list[Result]:
+    """Returns the results of operations that stand and fall together, and tells of a replay.
+
+    Raises:
+        RefusedError: The ledger refused them; it names the one that was the cause.
+    """
+    if all(answer.replayed for answer in answers):
+        context.set_trailing_metadata(_REPLAYED)
+    refused = [each.result for each in answers if not each.result.outcome.success]
+    if refused:
+        # The others are only LINKED_FAILED, which comes after all other outcomes.
+        raise RefusedError(min(refused, key=lambda result: result.outcome))
+    return [answer.result for answer in answers]

@@ -1,0 +1,132 @@
+"""Requests of the contract as operations of the ledger: the same for single calls and batches."""
+
+from collections.abc import Callable
+from typing import Any, TypedDict
+
+from croupier.wallet.v1 import posting_service_pb2, wallet_service_pb2
+from opentelemetry.trace import Span
+
+from services.kit import telemetry
+from services.kit.errors import CurrencyUnknownError, InvalidRequestError
+from services.kit.ids import is_canonical_uuid
+from services.kit.money import CURRENCIES
+from services.wallet.domain import Bet, CloseRound, Key, Operation, PlayerId, Rollback, Win, pack_id
+from services.wallet.sources import TENANT
+
+
+class Trace(TypedDict):
+    """What an operation keeps of the call that brought it."""
+
+    trace_id: bytes | None
+    trace: Span | None
+
+
+def running_trace() -> Trace:
+    """The running call's trace: its id for the ledger row, its span if it is recorded."""
+    span = telemetry.current_span()
+    if span is None:
+        return {"trace_id": None, "trace": None}
+    trace_id = span.get_span_context().trace_id
+    return {
+        "trace_id": trace_id.to_bytes(16, "big") if trace_id else None,
+        "trace": span if span.is_recording() else None,
+    }
+
+
+def known(currency_code: str) -> str:
+    """Returns the currency if the registry has it.
+
+    Raises:
+        CurrencyUnknownError: It has not.
+    """
+    if currency_code not in CURRENCIES:
+        raise CurrencyUnknownError(currency_code)
+    return currency_code
+
+
+def packed(field: str, text: str) -> bytes:
+    """Packs an id. A UUID in another form than ours would be another id to half the platform.
+
+    Raises:
+        InvalidRequestError: It is not in the canonical form.
+    """
+    if not is_canonical_uuid(text):
+        raise InvalidRequestError({field: "must be a UUID in lower case"})
+    return pack_id(text)
+
+
+def player(player_id: str) -> PlayerId:
+    """Packs a player's id. Raises as `packed`."""
+    return PlayerId(packed("player_id", player_id))
+
+
+def bet(request: wallet_service_pb2.BetRequest, trace: Trace) -> Bet:
+    """Reads a stake."""
+    return Bet(
+        key=Key(TENANT, request.source, request.transaction_id),
+        player_id=player(request.player_id),
+        currency_code=known(request.amount.currency_code),
+        amount=request.amount.minor_units,
+        round_key=request.round_id,
+        game_id=request.game_id,
+        close_round=request.close_round,
+        wager_weight=request.wager_weight_bp,
+        **trace,
+    )
+
+
+def win(request: wallet_service_pb2.WinRequest, trace: Trace) -> Win:
+    """Reads a win."""
+    return Win(
+        key=Key(TENANT, request.source, request.transaction_id),
+        player_id=player(request.player_id),
+        currency_code=known(request.amount.currency_code),
+        amount=request.amount.minor_units,
+        round_key=request.round_id,
+        reference=request.reference_transaction_id,
+        game_id=request.game_id,
+        close_round=request.close_round,
+        **trace,
+    )
+
+
+def rollback(request: wallet_service_pb2.RollbackRequest, trace: Trace) -> Rollback:
+    """Reads a reversal."""
+    return Rollback(
+        key=Key(TENANT, request.source, request.transaction_id),
+        player_id=player(request.player_id),
+        currency_code=known(request.currency_code),
+        reference=request.original_transaction_id,
+        round_key=request.round_id,
+        game_id=request.game_id,
+        close_round=request.close_round,
+        **trace,
+    )
+
+
+def close_round(request: wallet_service_pb2.CloseRoundRequest, trace: Trace) -> CloseRound:
+    """Reads the end of a round."""
+    return CloseRound(
+        key=Key(TENANT, request.source, request.transaction_id),
+        player_id=player(request.player_id),
+        currency_code=known(request.currency_code),
+        round_key=request.round_id,
+        game_id=request.game_id,
+        **trace,
+    )
+
+
+_READERS: dict[str, Callable[[Any, Trace], Operation]] = {
+    "bet": bet,
+    "win": win,
+    "rollback": rollback,
+    "close_round": close_round,
+}
+
+
+def movement(message: posting_service_pb2.Operation, trace: Trace) -> Operation:
+    """Reads one movement of a batch; the contract's rules have made sure that there is one."""
+    name = message.WhichOneof("operation")
+    if name is None:
+        raise InvalidRequestError({"operation": "is missing"})
+    return _READERS[name](getattr(message, name), trace)
