@@ -16,14 +16,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 SEED = 20270115
 BODIES = 600
 AT_ONCE = 20
-PATH = "/v1/players/0198c0de-0000-7000-8000-000000000001/wallet:deposit"
-VALID = json.dumps(
-    {
-        "requestId": "0198c0de-0000-7000-8000-000000000002",
-        "amount": {"currencyCode": "EUR", "minorUnits": "100"},
-        "authorizationNumber": 'a "quoted" \\ end',
-    }
-)
+PATH = "/v1/players/0198c0de-0000-7000-8000-000000000001:block"
+VALID = json.dumps({"reason": 'é "quoted" \\ \u2028 end'})
 PIECES = [
     *('"', "\\", "{", "}", "[", "]", ",", ":", "null", "true", "-", "0", "1", "1e", ".5", "e+2"),
     *(" ", "\n", "\t", "\x00", "\x1f", "\x7f", "'", "//", "/**/", "NaN", "Infinity", "\\u12"),
