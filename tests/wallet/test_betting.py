@@ -146,6 +146,28 @@ def test_a_key_of_other_content_is_an_error_that_names_the_fields(
     assert book.cash == 40
 
 
+@pytest.mark.parametrize("amount", [55, 10**6])
+def test_a_key_reused_names_the_round_that_the_first_one_did_not(amount: int) -> None:
+    book = Passbook()
+    book.give(100)
+    book.apply(book.bet(amount, id="b"))
+    assert book.reused(book.bet(12, id="b", round_key="r1")) == ("amount", "round_key")
+
+
+def test_a_refused_bet_is_known_by_its_round_too() -> None:
+    book = Passbook()
+    book.apply(book.bet(5, id="b", round_key="r1"))
+    assert book.reused(book.bet(5, id="b", round_key="r2")) == ("round_key",)
+    assert book.reused(book.bet(5, id="b")) == ("round_key",)
+
+
+@pytest.mark.parametrize("stance", list(Stance))
+def test_a_rollback_reused_for_another_original_names_the_reference(stance: Stance) -> None:
+    book = Passbook(rollback_unknown=stance)
+    book.apply(book.rollback("b", id="rb"))
+    assert book.reused(book.rollback("c", id="rb")) == ("reference",)
+
+
 def test_a_key_of_another_kind_is_an_error() -> None:
     book = Passbook()
     book.give(100)

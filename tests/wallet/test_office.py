@@ -216,10 +216,11 @@ def test_a_batch_holds_one_to_a_thousand_operations() -> None:
             check_units(units)
 
 
-def test_a_group_holds_one_to_a_hundred_operations_of_one_player() -> None:
+def test_a_group_holds_one_to_a_hundred_operations_of_one_player_and_tenant() -> None:
     bet = Bet(**COMMON, amount=1)
     check_units([Group((bet,) * 100)])
     foreign = Bet(**(COMMON | {"player_id": OTHER}), amount=1)
-    for legs in ((), (bet,) * 101, (bet, foreign)):
+    elsewhere = Bet(**(COMMON | {"key": Key("u", "studio", "1")}), amount=1)
+    for legs in ((), (bet,) * 101, (bet, foreign), (bet, elsewhere)):
         with pytest.raises(InvalidOperationError):
             check_units([Group(legs)])

@@ -115,7 +115,7 @@ def plan_rollback(book: Book, draft: Draft, operation: Rollback) -> None:
     original = _find_original(book, draft, operation, kinds=(Kind.BET, Kind.WIN))
     draft.amount = operation.amount or 0
     if original is None:
-        draft.wants_tombstone = True
+        draft.bars = reference_name(draft.policy, operation)
         # The tombstone is the transfer after this one.
         draft.original_seq = draft.seq + 1
         if draft.policy.rollback_unknown is Stance.REFUSE:

@@ -81,7 +81,11 @@ class Leg:
 
 @dataclass(slots=True)
 class Draft:
-    """A transfer in the making."""
+    """A transfer in the making.
+
+    Attributes:
+        bars: The key of an original that nobody has seen, and that a tombstone shall occupy.
+    """
 
     operation: Operation
     key: bytes
@@ -106,7 +110,7 @@ class Draft:
     wallet: Wallet | None = None
     detail: dict[str, Any] = field(default_factory=dict)
     entries: list[Entry] = field(default_factory=list)
-    wants_tombstone: bool = False
+    bars: KeyName | None = None
 
 
 @dataclass(slots=True)
@@ -332,8 +336,7 @@ class Book:
             transfer,
             tuple(draft.entries),
             draft.round.round_key if draft.round is not None else None,
-            draft.original.transfer.key if draft.original is not None else None,
-            draft.original.transfer.kind if draft.original is not None else None,
+            *_reference(draft),
         )
         self.transfers.append(transfer)
         self.entries.extend(draft.entries)
@@ -373,6 +376,15 @@ class Book:
             return
         self._saved.add(id(row))
         self._undo.append(partial(_restore, row, copy.copy(row)))
+
+
+def _reference(draft: Draft) -> tuple[bytes | None, Kind | None]:
+    """Names what a transfer refers to, as a join would find it once the batch is stored."""
+    if draft.original is not None:
+        return draft.original.transfer.key, draft.original.transfer.kind
+    if draft.bars is not None:
+        return draft.bars[2], Kind.TOMBSTONE
+    return None, None
 
 
 def _moves(leg: Leg) -> bool:

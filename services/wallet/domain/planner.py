@@ -26,6 +26,7 @@ from services.wallet.domain.values import (
     Restriction,
     pack_key,
     unpack_id,
+    unpack_key,
 )
 
 _Plan = Callable[[Book, Draft, Any], None]
@@ -48,6 +49,17 @@ _PLANS: dict[Kind, _Plan] = {
     Kind.SET_RESTRICTION: office.plan_set_restriction,
     Kind.OPEN_WALLET: office.plan_open_wallet,
 }
+
+
+# Operations whose content has no columns of its own.
+_OFFICE = (
+    operations.Move,
+    operations.Adjust,
+    operations.GrantBonus,
+    operations.ForfeitBonus,
+    operations.SetLimit,
+    operations.SetRestriction,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,11 +248,12 @@ class Planner:
             draft.detail.pop("shortfall", None)
             draft.detail.pop("settled", None)
             draft.detail.update(refused.detail)
+            _keep_words(draft)
 
     def _write(self, draft: Draft, *, group_no: int | None = None) -> Posting:
         posting = self.book.record(draft, group_no=group_no)
-        if draft.wants_tombstone:
-            self._bar(draft)
+        if draft.bars is not None:
+            self._bar(draft, draft.bars)
         return posting
 
     def _look(self, draft: Draft) -> None:
@@ -252,6 +265,9 @@ class Planner:
         if getattr(operation, "close_round", False):
             draft.flags |= Flag.CLOSE_ROUND
         draft.wallet = self._wallet_of(draft)
+        if isinstance(operation, _OFFICE):
+            draft.detail = office.content_of(operation)
+        _keep_words(draft)
 
     def _wallet_of(self, draft: Draft) -> Wallet | None:
         """Finds the wallet whose balance the answer may tell: never that of another tenant."""
@@ -267,7 +283,7 @@ class Planner:
         """Takes out of a refusal what was undone with its group."""
         book = self.book
         draft.seq = book.next_seq
-        if draft.wants_tombstone:
+        if draft.bars is not None:
             draft.original_seq = draft.seq + 1
         elif draft.original is not None:
             original = draft.original.transfer
@@ -281,17 +297,12 @@ class Planner:
             draft.bonus_id = None
         draft.wallet = self._wallet_of(draft)
 
-    def _bar(self, rollback: Draft) -> None:
+    def _bar(self, rollback: Draft, name: KeyName) -> None:
         """Occupies the key of an original that nobody has seen, so that it is refused later."""
         operation = rollback.operation
-        if not isinstance(operation, operations.Rollback):
-            raise TypeError(operation)
-        name = betting.reference_name(rollback.policy, operation)
-        if name is None:
-            raise ValueError(operation)
         draft = Draft(
             operation=Operation(
-                key=Key(name[0], name[1], operation.reference),
+                key=Key(name[0], name[1], unpack_key(name[2])),
                 player_id=operation.player_id,
                 trace_id=operation.trace_id,
             ),
@@ -391,6 +402,18 @@ class Planner:
             currency_code=wallet.cash.currency_code,
             wallet=wallet,
         )
+
+
+def _keep_words(draft: Draft) -> None:
+    """Keeps what a refused operation named and the ledger does not know.
+
+    Else the key's reuse could not be told by its fields.
+    """
+    known = {"round_key": draft.round, "reference": draft.original_seq}
+    for name, place in known.items():
+        word: str = getattr(draft.operation, name, "")
+        if word and place is None:
+            draft.detail[name] = word
 
 
 def _own_fingerprint(kind: Kind, name: KeyName) -> bytes:

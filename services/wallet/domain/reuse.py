@@ -34,7 +34,8 @@ def _plain(value: Any) -> Any:
 
 def _kept(known: Posting) -> dict[str, Any]:
     stored = known.transfer
-    kept: dict[str, Any] = dict(result_of(known).detail)
+    # A refusal keeps in its detail what it named and the ledger did not know.
+    kept: dict[str, Any] = {"round_key": "", "reference": ""} | result_of(known).detail
     kept["player_id"] = stored.player_id
     kept["game_id"] = stored.game_id
     kept["chargeback"] = int(bool(stored.flags & Flag.CHARGEBACK))

@@ -66,6 +66,8 @@ def check_units(units: list[o.Operation | o.Group]) -> None:
                 raise InvalidOperationError("group", f"must have 1 to {GROUP_MAX} operations")
             if len({each.player_id for each in unit.operations}) > 1:
                 raise InvalidOperationError("group", "must be of one player")
+            if len({each.key.tenant for each in unit.operations}) > 1:
+                raise InvalidOperationError("group", "must be of one tenant")
             total += len(unit.operations)
         else:
             total += 1
