@@ -69,13 +69,19 @@ class Audit:
         found = 0
         last_batch, last_seq = caches.shard["last_batch"], caches.shard["last_seq"]
         anchored = {each.batch_no: each for each in anchors}
-        async for sealed in self._auditing.follow(last_batch=last_batch, page=_PAGE_BATCHES):
-            for finding in (*self._check_batch(sealed), *self._check_anchor(anchored)):
-                found += 1
-                yield finding
-            if found > FINDINGS_MAX:
-                return
-            yield Progress(self.history.last_seq, last_seq, self._head)
+        try:
+            async for sealed in self._auditing.follow(last_batch=last_batch, page=_PAGE_BATCHES):
+                for finding in (*self._check_batch(sealed), *self._check_anchor(anchored)):
+                    found += 1
+                    yield finding
+                if found > FINDINGS_MAX:
+                    return
+                yield Progress(self.history.last_seq, last_seq, self._head)
+        except (LookupError, TypeError, ValueError) as error:
+            # Rows that nobody ever wrote: a kind, an outcome or a detail that does not exist.
+            place = f"after batch {self._head.batch_no}"
+            yield Finding("history", place, f"cannot be understood: {error!r}")
+            return
         for finding in (
             *self._check_end(caches, anchored),
             *compare(self.history, caches),
@@ -163,9 +169,8 @@ def compare(history: History, caches: Caches) -> Iterator[Finding]:
                 if row[name] != value:
                     message = f"{name} is {_told(row[name])}, and history says {_told(value)}"
                     yield Finding(table, _place(table, identity), message)
-        for identity in stored.keys() - expected.keys():
-            if table != "account" or stored[identity]["version"]:
-                yield Finding(table, _place(table, identity), "has no history")
+        for identity in _strangers(history, caches, table):
+            yield Finding(table, _place(table, identity), "has no history")
     for identity, row in caches.tables["account"].items():
         if row["player_id"] is not None and available(row) < row["floor"]:
             message = f"has {available(row)}, below its floor of {row['floor']}"
@@ -222,7 +227,20 @@ def _corrections(history: History, caches: Caches) -> Iterator[Correction]:
                 continue
             wrong = {name: value for name, value in columns.items() if row[name] != value}
             if wrong:
-                yield Correction(table, identity, wrong, missing=False)
+                yield Correction(table, identity, wrong)
+        for identity in _strangers(history, caches, table):
+            yield Correction(table, identity, None)
+
+
+def _strangers(history: History, caches: Caches, table: str) -> list[Identity]:
+    """Lists rows of which history knows nothing."""
+    stored, expected = caches.tables[table], history.tables[table]
+    # An operation that was refused may have made a house account that nobody used since.
+    return [
+        identity
+        for identity, row in stored.items()
+        if identity not in expected and (table != "account" or row["version"])
+    ]
 
 
 def _place(table: str, identity: Identity) -> str:

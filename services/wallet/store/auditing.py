@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Table, insert, select, update
+from sqlalchemy import ColumnElement, Table, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.kit.database import Database
@@ -57,12 +57,17 @@ class Sealed:
 
 @dataclass(frozen=True, slots=True)
 class Correction:
-    """A row that is to be made what history says. `missing` rows are inserted."""
+    """A row that is to be made what history says.
+
+    Attributes:
+        columns: What is wrong in a row that is there, or all of one that is missing; None for a
+            row of which history knows nothing, and which goes.
+    """
 
     table: str
     identity: Identity
-    columns: Columns
-    missing: bool
+    columns: Columns | None
+    missing: bool = False
 
 
 class Auditing:
@@ -149,26 +154,33 @@ async def correct_caches(
         changed = await connection.execute(fence.values(epoch=SHARD.c.epoch + 1))
         if changed.rowcount != 1:
             return False
-        for correction in corrections:
-            table = CACHES[correction.table]
-            if correction.missing:
-                names = [column.name for column in table.primary_key]
-                row = dict(zip(names, correction.identity, strict=True)) | correction.columns
-                await connection.execute(insert(table).values({"version": 1, **row}))
-            else:
-                wanted = update(table).where(
-                    *(
-                        column == value
-                        for column, value in zip(
-                            table.primary_key, correction.identity, strict=True
-                        )
-                    )
-                )
-                # An account's version is the number of its entries, and no count of changes.
-                count = {} if table is ACCOUNT else {"version": table.c.version + 1}
-                values: Columns = {**count, **correction.columns}
-                await connection.execute(wanted.values(values))
+        # What refers to a row goes before it, and comes after it.
+        order = list(CACHES)
+        for each in sorted(corrections, key=lambda each: -order.index(each.table)):
+            if each.columns is None:
+                table = CACHES[each.table]
+                await connection.execute(delete(table).where(*_is(table, each.identity)))
+        for each in sorted(corrections, key=lambda each: order.index(each.table)):
+            if each.columns is not None:
+                await _write(connection, each, each.columns)
     return True
+
+
+async def _write(connection: AsyncConnection, correction: Correction, columns: Columns) -> None:
+    table = CACHES[correction.table]
+    if correction.missing:
+        names = [column.name for column in table.primary_key]
+        row = dict(zip(names, correction.identity, strict=True)) | columns
+        await connection.execute(insert(table).values({"version": 1, **row}))
+        return
+    # An account's version is the number of its entries, and no count of changes.
+    count: Columns = {} if table is ACCOUNT else {"version": table.c.version + 1}
+    wanted = update(table).where(*_is(table, correction.identity))
+    await connection.execute(wanted.values({**count, **columns}))
+
+
+def _is(table: Table, identity: Identity) -> list[ColumnElement[bool]]:
+    return [column == value for column, value in zip(table.primary_key, identity, strict=True)]
 
 
 async def _read_caches(connection: AsyncConnection, shard: int) -> Caches | None:

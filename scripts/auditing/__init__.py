@@ -1,0 +1,1 @@
+"""Audits of the ledger: `scripts/ledger`."""
