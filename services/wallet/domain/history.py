@@ -435,6 +435,8 @@ class History:
     ) -> Iterable[tuple[Columns, Period, int]]:
         for kind, amount in amounts.items():
             name = (transfer.player_id, kind, transfer.currency_code or "")
+            if not amount:
+                continue
             for found in self._limits.get(name, ()):
                 yield found["row"], found["period"], amount
 

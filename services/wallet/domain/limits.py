@@ -89,6 +89,9 @@ def count(
     if player_id not in book.limits:
         return
     for kind, amount in amounts.items():
+        if not amount:
+            # A stake of bonus money alone is no loss of cash, and opens no window of one.
+            continue
         for counter in _counters(book, player_id, currency_code, kind):
             book.touch(counter)
             bring_up_to_date(counter, book.now)
