@@ -1,6 +1,7 @@
 """Builds and serves a gRPC server: interceptors, health, reflection, graceful stop."""
 
 import asyncio
+import gc
 import signal
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
@@ -137,6 +138,17 @@ class Server:
             await self._health.set(service, state)
 
 
+def _spare_collections() -> None:
+    """Leaves what every call shares out of garbage collection, and looks for cycles less often.
+
+    Modules, descriptors and statements live as long as the process; to walk them again and again
+    costs a bet about 8 % of its CPU time. Calls leave few cycles behind.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
+
+
 def bare_server(settings: ServerSettings) -> grpc.aio.Server:
     """Returns a grpc.aio server with our options, and nothing around its methods."""
     return grpc.aio.server(
@@ -191,6 +203,7 @@ async def _serve(
             stack.callback(metrics.shutdown)
         server = await build(settings, stack)
         await server.start()
+        _spare_collections()
         await stopping.wait()
         _log.info("draining")
         await server.stop()
