@@ -11,7 +11,7 @@ from services.wallet.domain import Bucket, HouseKind, LimitKind, Period, Restric
 from services.wallet.domain.history import Finding
 from services.wallet.tables import ACCOUNT, BONUS, HOLD, LIMIT_COUNTER, PLAYER, ROUND
 from services.wallet.verify import Audit
-from tests.simulation.model import Ledger, Reply
+from tests.simulation.model import Ledger, Player, Reply
 
 State = dict[tuple[Any, ...], Any]
 
@@ -42,8 +42,12 @@ async def engine_state(database: Database) -> State:
             if row.player_id is None:
                 house["house", HouseKind(row.house_kind), row.currency_code] += balance
                 continue
-            name = ("account", row.player_id, row.currency_code, Bucket(row.bucket))
-            state[name] = (balance, row.debits_pending, row.credits_pending)
+            owner = (row.player_id, row.currency_code)
+            state["account", *owner, Bucket(row.bucket)] = (
+                balance,
+                row.debits_pending,
+                row.credits_pending,
+            )
         for row in await connection.execute(select(HOLD)):
             state["hold", row.player_id, row.hold_id] = (row.state, row.amount, row.posted_amount)
         for row in await connection.execute(select(ROUND)):
@@ -55,8 +59,8 @@ async def engine_state(database: Database) -> State:
         for row in await connection.execute(select(BONUS)):
             state["bonus", row.player_id, row.bonus_id] = (row.state, row.wager_done)
         for row in await connection.execute(select(LIMIT_COUNTER)):
-            name = ("limit", row.player_id, Scope(row.scope), LimitKind(row.kind))
-            state[*name, row.currency_code, Period(row.period)] = (
+            kind = (Scope(row.scope), LimitKind(row.kind))
+            state["limit", row.player_id, *kind, row.currency_code, Period(row.period)] = (
                 (row.max_amount, row.next_max, row.next_time),
                 (row.used, row.window_end),
             )
@@ -68,32 +72,37 @@ def model_state(model: Ledger) -> State:
     """Tells the same of the model."""
     state: State = {}
     for player_id, player in model.players.items():
-        for scope in Scope:
-            bits = player.restrictions.get(scope, Restriction.NONE)
-            state["restrictions", player_id, scope] = bits
-        for currency, wallet in player.wallets.items():
-            for bucket in Bucket:
-                pending = (wallet.reserved, wallet.announced) if bucket is Bucket.CASH else (0, 0)
-                name = ("account", player_id, currency, bucket)
-                state[name] = (wallet.balance[bucket], *pending)
-        for hold_id, hold in player.holds.items():
-            state["hold", player_id, hold_id] = (hold.state, hold.amount, hold.posted)
-        for (source, key), played in player.rounds.items():
-            state["round", player_id, source, key] = (
-                played.closed,
-                tuple(played.staked),
-                tuple(played.won),
-            )
-        for bonus_id, bonus in player.bonuses.items():
-            state["bonus", player_id, bonus_id] = (bonus.state, bonus.done)
-        for name, limit in player.limits.items():
-            state["limit", player_id, *name] = (
-                (limit.most, limit.next_most, limit.next_time),
-                (limit.used, limit.end),
-            )
+        state.update(_player_state(player_id, player))
     for (kind, currency), balance in model.house.items():
         if balance:
             state["house", kind, currency] = balance
+    return state
+
+
+def _player_state(player_id: bytes, player: Player) -> State:
+    state: State = {}
+    for scope in Scope:
+        bits = player.restrictions.get(scope, Restriction.NONE)
+        state["restrictions", player_id, scope] = bits
+    for currency, wallet in player.wallets.items():
+        for bucket in Bucket:
+            pending = (wallet.reserved, wallet.announced) if bucket is Bucket.CASH else (0, 0)
+            state["account", player_id, currency, bucket] = (wallet.balance[bucket], *pending)
+    for hold_id, hold in player.holds.items():
+        state["hold", player_id, hold_id] = (hold.state, hold.amount, hold.posted)
+    for (source, key), played in player.rounds.items():
+        state["round", player_id, source, key] = (
+            played.closed,
+            played.staked,
+            played.won,
+        )
+    for bonus_id, bonus in player.bonuses.items():
+        state["bonus", player_id, bonus_id] = (bonus.state, bonus.done)
+    for limited, limit in player.limits.items():
+        state["limit", player_id, *limited] = (
+            (limit.most, limit.next_most, limit.next_time),
+            (limit.used, limit.end),
+        )
     return state
 
 

@@ -9,6 +9,7 @@ import calendar
 import copy
 import dataclasses
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -87,8 +88,8 @@ class Hold:
 class Round:
     currency: str
     closed: bool = False
-    staked: list[int] = field(default_factory=lambda: [0, 0])
-    won: list[int] = field(default_factory=lambda: [0, 0])
+    staked: tuple[int, int] = (0, 0)
+    won: tuple[int, int] = (0, 0)
     wins: int = 0
     bonus_id: bytes | None = None
 
@@ -149,6 +150,20 @@ class Player:
     rounds: dict[tuple[str, str], Round] = field(default_factory=dict)
     limits: dict[LimitName, Limit] = field(default_factory=dict)
 
+    def copy(self) -> "Player":
+        """A copy of its own, down to each wallet, hold, bonus, round and limit."""
+        made = copy.copy(self)
+        made.restrictions = dict(self.restrictions)
+        made.wallets = {
+            name: dataclasses.replace(each, balance=dict(each.balance))
+            for name, each in self.wallets.items()
+        }
+        made.holds = {name: copy.copy(each) for name, each in self.holds.items()}
+        made.bonuses = {name: copy.copy(each) for name, each in self.bonuses.items()}
+        made.rounds = {name: copy.copy(each) for name, each in self.rounds.items()}
+        made.limits = {name: copy.copy(each) for name, each in self.limits.items()}
+        return made
+
     def may_not(self, bit: Restriction) -> bool:
         """Tells whether either party forbids it."""
         return any(bits & bit for bits in self.restrictions.values())
@@ -171,6 +186,7 @@ class Reply:
     available: tuple[int, int, int] | None = None
     amount: int = 0
     shortfall: int = 0
+    currency: str = ""
 
     @property
     def success(self) -> bool:
@@ -236,19 +252,20 @@ class Ledger:
             return INVALID
         self.wake(operation.player_id, now)
         reply = self._one(operation, now, new_id)
-        self._release(operation.player_id)
+        self.settle(operation.player_id)
         return reply
 
     def apply_group(
-        self, operations: list[Operation], now: int, new_ids: list[bytes | None] | None = None
+        self, operations: list[Operation], now: int, new_ids: Sequence[bytes | None] | None = None
     ) -> list[Reply]:
         """Runs linked operations: all, or none."""
-        if any(map(self.malformed, operations)):
+        if self.malformed_group(operations):
             return [INVALID] * len(operations)
         player_id = operations[0].player_id
         ids = new_ids or [None] * len(operations)
         self.wake(player_id, now)
-        before = copy.deepcopy(self.players.get(player_id)), self.house.copy()
+        player = self.players.get(player_id)
+        before = None if player is None else player.copy(), self.house.copy()
         self._undo, self._made = [], []
         replies: list[Reply] = []
         for operation, new_id in zip(operations, ids, strict=True):
@@ -256,7 +273,7 @@ class Ledger:
             if not replies[-1].success:
                 break
         if replies[-1].success:
-            self._release(player_id)
+            self.settle(player_id)
             return replies
         failed, refused = len(replies) - 1, replies[-1]
         barred = refused.outcome is Outcome.REFERENCE_NOT_FOUND
@@ -295,6 +312,11 @@ class Ledger:
         partial = isinstance(operation, Rollback) and operation.amount is not None
         return partial and not self._policy(operation).partial_rollback
 
+    def malformed_group(self, operations: list[Operation]) -> bool:
+        """Tells the same of linked operations."""
+        owners = {(each.key.tenant, each.player_id) for each in operations}
+        return len(owners) > 1 or any(map(self.malformed, operations))
+
     # Keys.
 
     def _policy(self, operation: Operation) -> Policy:
@@ -305,7 +327,12 @@ class Ledger:
         """The key of an operation, or of one that it refers to, as far as it must be unique."""
         key = operation.key
         by_kind = self._policy(operation).key_scope is KeyScope.SOURCE_AND_KIND
-        return (key.tenant, key.source, id_ or key.id, (kind or operation.KIND) if by_kind else None)
+        return (
+            key.tenant,
+            key.source,
+            id_ or key.id,
+            (kind or operation.KIND) if by_kind else None,
+        )
 
     def _one(self, operation: Operation, now: int, new_id: bytes | None) -> Reply:
         known = self.stored.get(self.name(operation))
@@ -338,6 +365,7 @@ class Ledger:
             available=self._available(operation, stored.currency),
             amount=stored.amount,
             shortfall=stored.shortfall,
+            currency=stored.currency,
         )
         self.stored[self.name(operation)] = stored
         self._made.append(self.name(operation))
@@ -373,10 +401,9 @@ class Ledger:
         if name in self.stored or (refused is not None and refused.outcome is None):
             return self._one(operation, now, None)
         currency = getattr(operation, "currency_code", "")
-        stored = Stored(operation, time=now, currency=currency)
-        stored.outcome = Outcome.LINKED_FAILED
+        stored = Stored(operation, time=now, currency=currency, outcome=Outcome.LINKED_FAILED)
         if refused is not None and refused.outcome is not None:
-            stored.outcome = refused.outcome
+            stored.outcome, stored.currency = refused.outcome, refused.currency
         self._store(stored)
         if refused is not None and barred and isinstance(operation, Rollback):
             self._bar(operation, stored)
@@ -430,8 +457,9 @@ class Ledger:
     ) -> None:
         for (_, kind, limited, _), limit in player.limits.items():
             amount, most = amounts.get(kind, 0), limit.most_at(now)
-            counts = limited == currency and amount > 0 and most is not None
-            if counts and limit.used_at(now) + amount > most:
+            if limited != currency or amount <= 0 or most is None:
+                continue
+            if limit.used_at(now) + amount > most:
                 raise Refusal(Outcome.LIMIT_REACHED)
 
     def _count(
@@ -472,25 +500,25 @@ class Ledger:
 
     def _do_deposit(self, op: Deposit, player: Player, it: Stored, new_id: Any) -> None:
         wallet, it.amount = player.wallets[op.currency_code], op.amount
-        bucket, amounts = CASH, {LimitKind.DEPOSIT: op.amount}
+        bucket = CASH
         try:
-            if player.may_not(Restriction.NO_DEPOSIT):
-                raise Refusal(Outcome.PLAYER_RESTRICTED)
-            self._refuse_beyond_limits(player, op.currency_code, it.time, amounts)
-            self._count(player, op.currency_code, it.time, amounts)
+            self._admit_deposit(player, op, it)
         except Refusal:
             if op.if_refused is IfRefused.REFUSE:
                 raise
             bucket, it.outcome = LOCKED, Outcome.APPLIED_LOCKED
         self._post(HouseKind.PSP, wallet, op.currency_code, bucket, op.amount)
 
-    def _do_hold_deposit(self, op: HoldDeposit, player: Player, it: Stored, new_id: bytes) -> None:
-        it.amount = op.amount
-        amounts = {LimitKind.DEPOSIT: op.amount}
+    def _admit_deposit(self, player: Player, op: Deposit | HoldDeposit, it: Stored) -> None:
         if player.may_not(Restriction.NO_DEPOSIT):
             raise Refusal(Outcome.PLAYER_RESTRICTED)
+        amounts = {LimitKind.DEPOSIT: op.amount}
         self._refuse_beyond_limits(player, op.currency_code, it.time, amounts)
         self._count(player, op.currency_code, it.time, amounts)
+
+    def _do_hold_deposit(self, op: HoldDeposit, player: Player, it: Stored, new_id: bytes) -> None:
+        it.amount = op.amount
+        self._admit_deposit(player, op, it)
         player.wallets[op.currency_code].announced += op.amount
         player.holds[new_id] = Hold(op.currency_code, True, op.amount, it.time, op.expire_time)
 
@@ -610,7 +638,7 @@ class Ledger:
             active[1].done += it.progress
         played = self._round_for(op, player, it)
         if played is not None:
-            played.staked = [played.staked[0] + cash, played.staked[1] + bonus]
+            played.staked = (played.staked[0] + cash, played.staked[1] + bonus)
             if bonus:
                 played.bonus_id = it.bonus_id
 
@@ -642,9 +670,9 @@ class Ledger:
             if policy.win_after_close is Stance.REFUSE:
                 raise Refusal(Outcome.ROUND_CLOSED)
             it.outcome = Outcome.APPLIED_LATE
-        shares, it.bonus_id = (0, 0), None
-        if known is not None and sum(known.staked):
-            shares, it.bonus_id = (known.staked[0], known.staked[1]), known.bonus_id
+        shares: tuple[int, int] = (0, 0)
+        if known is not None and any(known.staked):
+            shares, it.bonus_id = known.staked, known.bonus_id
         elif bet is not None:
             shares, it.bonus_id = bet.left, bet.bonus_id
         bonus = op.amount * shares[1] // sum(shares) if sum(shares) else 0
@@ -658,7 +686,7 @@ class Ledger:
         self._take_back(player, op.currency_code, times, {LimitKind.LOSS: cash})
         played = self._round_for(op, player, it)
         if played is not None:
-            played.won = [played.won[0] + cash, played.won[1] + bonus]
+            played.won = (played.won[0] + cash, played.won[1] + bonus)
             played.wins += 1
 
     def _place(self, player: Player, bonus_id: bytes | None) -> Bucket | None:
@@ -729,9 +757,10 @@ class Ledger:
             self._claw_back(op, player, it, original.bonus_id, (cash, bonus))
             undone = {LimitKind.LOSS: -cash}
         self._take_back(player, op.currency_code, times, undone)
-        if played is not None:
-            side = played.staked if is_bet else played.won
-            side[0], side[1] = side[0] - cash, side[1] - bonus
+        if played is not None and is_bet:
+            played.staked = (played.staked[0] - cash, played.staked[1] - bonus)
+        elif played is not None:
+            played.won = (played.won[0] - cash, played.won[1] - bonus)
         self._undo.append(copy.copy(original))
         original.reversed = (original.reversed[0] + cash, original.reversed[1] + bonus)
         original.reversals += 1
@@ -845,7 +874,7 @@ class Ledger:
                 wallet = player.wallets[bonus.currency]
                 self._post(HouseKind.BONUS_COST, wallet, bonus.currency, BONUS, bonus.granted)
 
-    def _release(self, player_id: bytes) -> None:
+    def settle(self, player_id: bytes) -> None:
         """Turns bonuses that have been wagered into cash, and lets the next begin."""
         player = self.players.get(player_id)
         if player is None:

@@ -19,7 +19,6 @@ from services.wallet.domain import (
     HoldId,
     IfRefused,
     Key,
-    KeyScope,
     Kind,
     LimitKind,
     Micros,
@@ -27,8 +26,6 @@ from services.wallet.domain import (
     OpenWallet,
     Operation,
     Period,
-    PlayerId,
-    Policy,
     Release,
     Restriction,
     Rollback,
@@ -36,41 +33,10 @@ from services.wallet.domain import (
     SetLimit,
     SetRestriction,
     SpendOrder,
-    Stance,
     Win,
-    WinShort,
     Withdraw,
 )
-
-TENANT = "t"
-PLAYERS = [PlayerId(bytes(15) + bytes((number,))) for number in (1, 2)]
-STRANGER = PlayerId(bytes(15) + b"\x09")
-HOUR = 3_600_000_000
-DAY = 24 * HOUR
-POLICIES = [
-    Policy(
-        policy_id=2,
-        tenant=TENANT,
-        source="strict",
-        rollback_unknown=Stance.REFUSE,
-        rollback_win_short=WinShort.REFUSE,
-        rollback_settled_bet=Stance.REFUSE,
-        win_without_reference=Stance.REFUSE,
-        win_after_close=Stance.REFUSE,
-        spend_order=SpendOrder.BONUS_FIRST,
-        split_stake=False,
-    ),
-    Policy(
-        policy_id=3,
-        tenant=TENANT,
-        source="sports",
-        rollback_win_short=WinShort.DEBT,
-        debt_limit=70,
-        spend_order=SpendOrder.BONUS_FIRST,
-        partial_rollback=True,
-        key_scope=KeyScope.SOURCE_AND_KIND,
-    ),
-]
+from tests.simulation.world import DAY, HOUR, PLAYERS, STRANGER, TENANT
 
 players = st.sampled_from([PLAYERS[0]] * 6 + [PLAYERS[1]] * 3 + [STRANGER])
 currencies = st.sampled_from(["EUR"] * 8 + ["USD", "USD", "BTC", "XXX"])

@@ -5,7 +5,7 @@ import contextlib
 import dataclasses
 import itertools
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -55,7 +55,8 @@ from tests.simulation.comparison import (
     model_state,
 )
 from tests.simulation.model import Ledger, Reply, content
-from tests.simulation.operations import DAY, HOUR, PLAYERS, POLICIES, TENANT, operations
+from tests.simulation.operations import operations
+from tests.simulation.world import DAY, HOUR, PLAYERS, POLICIES, TENANT
 
 # The sweeper is called by a rule, and not by a timer.
 OPTIONS = WriterOptions(sweep_every=timedelta(days=1))
@@ -290,7 +291,7 @@ class LedgerMachine(RuleBasedStateMachine):
         """Runs units on both sides, and compares each answer."""
         now = self._now()
         legs = [list(u.operations) if isinstance(u, Group) else [u] for u in units]
-        if any(self.model.malformed(each) for unit in legs for each in unit):
+        if any(map(self.model.malformed_group, legs)):
             with pytest.raises(InvalidRequestError):
                 self.runner.run(self._submit(units))
             return
