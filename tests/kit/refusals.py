@@ -6,7 +6,7 @@ from typing import Any
 
 import grpc
 import pytest
-from google.rpc import status_pb2
+from google.rpc import error_details_pb2, status_pb2
 
 from services.kit.errors import DETAILS_KEY, DOMAIN, error_info_of
 
@@ -18,6 +18,7 @@ class Refusal:
     code: grpc.StatusCode
     reason: str
     metadata: dict[str, str]
+    info: error_details_pb2.ErrorInfo
     status: status_pb2.Status
 
     def detail(self, kind: Any) -> Any:
@@ -41,5 +42,6 @@ async def refusal(call: Awaitable[Any]) -> Refusal:
         code=raised.value.code(),
         reason=info.reason,
         metadata=dict(info.metadata),
+        info=info,
         status=status_pb2.Status.FromString(details),
     )

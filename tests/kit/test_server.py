@@ -16,11 +16,11 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from scripts.mesh.pki import DevelopmentAuthority
 from services.kit.call import caller
 from services.kit.contract import UndeclaredError
-from services.kit.errors import DETAILS_KEY, error_info_of
 from services.kit.server import Server
 from services.kit.settings import ServerSettings
 from services.kit.tokens import token_authenticators
 from tests.conftest import Connect
+from tests.kit import refusals
 from tests.kit.tokens import TokenIssuer
 
 PLAYER_ID = "0198c0de-0000-7000-8000-000000000001"
@@ -89,15 +89,8 @@ def balance(currency_code: str = "EUR") -> wallet_service_pb2.GetBalanceRequest:
 
 
 async def refusal(call: Awaitable[Any]) -> tuple[grpc.StatusCode, error_details_pb2.ErrorInfo]:
-    with pytest.raises(grpc.aio.AioRpcError) as raised:
-        await call
-    trailing: Any = raised.value.trailing_metadata()
-    details = dict(tuple(trailing)).get(DETAILS_KEY)
-    assert isinstance(details, bytes), raised.value
-    info = error_info_of(details)
-    assert info is not None
-    assert info.domain == "croupier"
-    return raised.value.code(), info
+    refused = await refusals.refusal(call)
+    return refused.code, refused.info
 
 
 def stub(channel: grpc.aio.Channel) -> Any:

@@ -11,7 +11,6 @@ from typing import Any, cast
 from uuid import uuid4
 
 import grpc
-import pytest
 from croupier.event.v1.event_pb2 import Event
 from croupier.game.v1 import game_service_pb2, game_service_pb2_grpc
 from croupier.security.v1 import security_service_pb2, security_service_pb2_grpc
@@ -19,7 +18,7 @@ from google.rpc import error_details_pb2
 
 from scripts.mesh.pki import DevelopmentAuthority
 from services.kit.database import Database
-from services.kit.errors import DETAILS_KEY, OverloadedError, UnavailableError, error_info_of
+from services.kit.errors import OverloadedError, UnavailableError
 from services.kit.feed import Outbox
 from services.kit.server import Server
 from services.kit.settings import ServerSettings
@@ -38,6 +37,7 @@ from tests.factories.security import (
     login,
     settings,
 )
+from tests.kit import refusals
 from tests.kit.clock import ManualClock
 from tests.kit.tokens import TokenIssuer
 
@@ -207,15 +207,8 @@ def first_operator(folder: Path) -> dict[str, Any]:
 
 
 async def refusal(call: Awaitable[Any]) -> tuple[grpc.StatusCode, error_details_pb2.ErrorInfo]:
-    with pytest.raises(grpc.aio.AioRpcError) as raised:
-        await call
-    trailing: Any = raised.value.trailing_metadata()
-    details = dict(tuple(trailing)).get(DETAILS_KEY)
-    assert isinstance(details, bytes), raised.value
-    info = error_info_of(details)
-    assert info is not None
-    assert info.domain == "croupier"
-    return raised.value.code(), info
+    refused = await refusals.refusal(call)
+    return refused.code, refused.info
 
 
 async def refused(call: Awaitable[Any], code: str, reason: str, **metadata: str) -> None:
