@@ -31,6 +31,8 @@ _RACE_PAUSE_S = 0.02
 _SQLITE_BUSY_TIMEOUT_MS = 5_000
 _SQLITE_STOP_S = 5.0
 _POSTGRES_LOCK_TIMEOUT_MS = 5_000
+# PostgreSQL's default shows each statement a state of its own.
+_POSTGRES_SNAPSHOT = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
 # Serialization failure, deadlock, lock not available, unique violation.
 _POSTGRES_RACES = frozenset({"40001", "40P01", "55P03", "23505"})
 
@@ -90,7 +92,7 @@ class Database:
             async with self.engine.connect() as connection:
                 await connection.execution_options(
                     croupier_read_only=True,
-                    **({} if self.is_sqlite else {"postgresql_readonly": True}),
+                    **({} if self.is_sqlite else _POSTGRES_SNAPSHOT),
                 )
                 async with connection.begin():
                     yield connection
