@@ -3,6 +3,9 @@
 from contextlib import AsyncExitStack
 
 from croupier.event.v1.feed_service_pb2_grpc import add_FeedServiceServicer_to_server
+from croupier.wallet.v1.back_office_service_pb2_grpc import (
+    add_BackOfficeServiceServicer_to_server,
+)
 from croupier.wallet.v1.payment_service_pb2_grpc import add_PaymentServiceServicer_to_server
 from croupier.wallet.v1.posting_service_pb2_grpc import add_PostingServiceServicer_to_server
 from croupier.wallet.v1.wallet_service_pb2_grpc import add_WalletServiceServicer_to_server
@@ -19,6 +22,7 @@ async def build(settings: Settings, stack: AsyncExitStack, clock: Clock | None =
     server = Server(settings, authenticators=parts.authenticators)
     server.add(add_WalletServiceServicer_to_server, parts.wallet)
     server.add(add_PostingServiceServicer_to_server, parts.posting)
+    server.add(add_BackOfficeServiceServicer_to_server, parts.back_office)
     server.add(add_PaymentServiceServicer_to_server, parts.payments)
     server.add(add_FeedServiceServicer_to_server, parts.feed)
     server.on_drain(parts.drain)

@@ -17,8 +17,9 @@ from services.wallet.feed import LedgerFeed
 from services.wallet.payments.sandbox import SandboxPsp
 from services.wallet.payments.service import PaymentService
 from services.wallet.payments.servicer import PaymentServicer
+from services.wallet.reporting import ReportingService
 from services.wallet.service import WalletService
-from services.wallet.servicer import PostingServicer, WalletServicer
+from services.wallet.servicer import BackOfficeServicer, PostingServicer, WalletServicer
 from services.wallet.settings import Settings
 from services.wallet.tracing import spans_by
 from services.wallet.watching import BalanceStreams
@@ -32,6 +33,7 @@ class Parts:
     authenticators: Authenticators
     wallet: WalletServicer
     posting: PostingServicer
+    back_office: BackOfficeServicer
     payments: PaymentServicer
     feed: FeedServicer
     streams: BalanceStreams
@@ -60,6 +62,7 @@ async def assemble(settings: Settings, stack: AsyncExitStack, *, clock: Clock) -
         authenticators=token_authenticators(keys.fetch),
         wallet=WalletServicer(ledger, streams),
         posting=PostingServicer(ledger),
+        back_office=BackOfficeServicer(ledger, ReportingService(ledger.database, clock)),
         payments=PaymentServicer(await _payments(settings, stack, clock, ledger)),
         feed=FeedServicer(LedgerFeed(ledger)),
         streams=streams,

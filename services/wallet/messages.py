@@ -4,7 +4,7 @@ The numbers of kinds, outcomes, buckets and round states are the same in both; a
 """
 
 from croupier.event.v1 import event_pb2
-from croupier.wallet.v1 import wallet_pb2
+from croupier.wallet.v1 import back_office_pb2, wallet_pb2
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from services.wallet.domain import (
@@ -17,7 +17,7 @@ from services.wallet.domain import (
     unpack_id,
     unpack_key,
 )
-from services.wallet.store import Balance, StatementLine
+from services.wallet.store import Balance, Liability, PastBalance, StatementLine
 
 _MICROS = 1_000_000
 
@@ -70,7 +70,7 @@ def transfer_message(posting: Posting) -> wallet_pb2.Transfer:
     )
 
 
-def balance_message(balance: Balance) -> wallet_pb2.Balance:
+def balance_message(balance: Balance | PastBalance) -> wallet_pb2.Balance:
     """Renders a player's money in one currency."""
     return wallet_pb2.Balance(
         currency_code=balance.currency_code,
@@ -79,6 +79,18 @@ def balance_message(balance: Balance) -> wallet_pb2.Balance:
         locked_minor_units=balance.locked,
         pending_minor_units=balance.pending_out,
         seq=balance.seq,
+    )
+
+
+def liability_message(liability: Liability) -> back_office_pb2.Liability:
+    """Renders what is owed in one currency. The house's balances have the other sign."""
+    return back_office_pb2.Liability(
+        currency_code=liability.currency_code,
+        cash_minor_units=liability.cash,
+        bonus_minor_units=liability.bonus,
+        locked_minor_units=liability.locked,
+        total_minor_units=liability.cash + liability.bonus + liability.locked,
+        house_minor_units=-liability.house,
     )
 
 

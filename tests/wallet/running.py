@@ -12,6 +12,7 @@ from typing import Any
 import grpc
 import httpx
 from croupier.wallet.v1 import (
+    back_office_service_pb2_grpc,
     payment_service_pb2_grpc,
     posting_service_pb2_grpc,
     wallet_service_pb2_grpc,
@@ -43,6 +44,7 @@ class RunningWallet:
     edge: Any
     payments: Any
     posting: Any
+    back_office: Any
     analytics_channel: Any
     browser: httpx.AsyncClient
     connect: Callable[[str], grpc.aio.Channel]
@@ -132,6 +134,7 @@ async def running_wallet(
             edge=stub("edge"),
             payments=payment_service_pb2_grpc.PaymentServiceStub(channel("edge")),
             posting=posting_service_pb2_grpc.PostingServiceStub(channel("game")),
+            back_office=back_office_service_pb2_grpc.BackOfficeServiceStub(channel("edge")),
             analytics_channel=channel("analytics"),
             browser=browser,
             connect=channel,

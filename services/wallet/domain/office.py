@@ -59,6 +59,9 @@ def plan_open_wallet(book: Book, draft: Draft, operation: OpenWallet) -> None:
 def plan_move(book: Book, draft: Draft, operation: Move) -> None:
     """Moves money between two buckets, or between one and the exchange account."""
     draft.detail = content_of(operation)
+    if not operation.rate:
+        # Only the halves of an exchange have one.
+        del draft.detail["rate"]
     draft.currency_code = operation.currency_code
     draft.amount = amount = operation.amount
     draft.wallet = wallet = book.wallet(

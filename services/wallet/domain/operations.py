@@ -64,6 +64,8 @@ class Deposit(Operation):
 
     Attributes:
         authorization_number: The issuer's or bank's number that authorizes it, if there is one.
+        actor: The operator by whose hand it is; empty for payments. Stored, and not content: a
+            colleague may repeat it.
     """
 
     KIND = Kind.DEPOSIT
@@ -73,6 +75,7 @@ class Deposit(Operation):
     amount: int
     if_refused: IfRefused = IfRefused.REFUSE
     authorization_number: str = ""
+    actor: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +88,7 @@ class HoldDeposit(Operation):
     currency_code: str
     amount: int
     expire_time: Micros | None = None
+    actor: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +100,7 @@ class Withdraw(Operation):
 
     currency_code: str
     amount: int
+    actor: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +112,7 @@ class Capture(Operation):
 
     hold_id: HoldId
     amount: int | None = None
+    actor: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +123,7 @@ class Release(Operation):
     CONTENT = ("player_id", "hold_id")
 
     hold_id: HoldId
+    actor: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -217,10 +224,20 @@ class Move(Operation):
         debit: The bucket that pays; None is the exchange account, in the second half of an
             exchange.
         credit: The bucket that receives; None is the exchange account.
+        rate: The rate of the exchange that it is a half of, as it was given.
     """
 
     KIND = Kind.MOVE
-    CONTENT = ("player_id", "currency_code", "amount", "debit", "credit", "reason", "actor")
+    CONTENT = (
+        "player_id",
+        "currency_code",
+        "amount",
+        "debit",
+        "credit",
+        "reason",
+        "actor",
+        "rate",
+    )
 
     currency_code: str
     amount: int
@@ -228,6 +245,7 @@ class Move(Operation):
     credit: Bucket | None
     reason: str
     actor: str
+    rate: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

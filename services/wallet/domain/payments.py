@@ -138,10 +138,18 @@ def free_hold(book: Book, draft: Draft, hold: Hold, wallet: Wallet, state: HoldS
 def _begin(book: Book, draft: Draft, operation: Deposit | HoldDeposit | Withdraw) -> Wallet:
     draft.currency_code = operation.currency_code
     draft.amount = operation.amount
+    _note_actor(draft, operation)
     draft.wallet = wallet = book.wallet(
         operation.player_id, operation.currency_code, operation.key.tenant
     )
     return wallet
+
+
+def _note_actor(
+    draft: Draft, operation: Deposit | HoldDeposit | Withdraw | Capture | Release
+) -> None:
+    if operation.actor:
+        draft.detail["actor"] = operation.actor
 
 
 def _check_deposit(
@@ -181,6 +189,7 @@ def _make_hold(
 
 def _pending_hold(book: Book, draft: Draft, operation: Capture | Release) -> tuple[Hold, Wallet]:
     draft.hold_id = operation.hold_id
+    _note_actor(draft, operation)
     book.player(operation.player_id, operation.key.tenant)
     hold = book.holds.get(operation.hold_id)
     if hold is None:

@@ -93,6 +93,7 @@ class WalletServicer(wallet_service_pb2_grpc.WalletServiceServicer):
                 currency_code=operations.known(request.amount.currency_code),
                 amount=request.amount.minor_units,
                 authorization_number=request.authorization_number,
+                actor=caller().subject_id,
                 **operations.running_trace(),
             ),
         )

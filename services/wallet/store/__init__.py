@@ -3,6 +3,14 @@
 from services.wallet.store.currencies import ExponentChangedError, sync_currencies
 from services.wallet.store.policies import add_policy
 from services.wallet.store.reader import Balance, LogHead, Reader, StatementLine
+from services.wallet.store.reports import (
+    Liability,
+    PastBalance,
+    Period,
+    Reports,
+    Statement,
+    StatementQuery,
+)
 from services.wallet.store.session import (
     CommitUnknownError,
     ConnectionLostError,
@@ -24,15 +32,21 @@ __all__ = [
     "DeposedError",
     "ExponentChangedError",
     "LeaseTakenError",
+    "Liability",
     "LogHead",
     "LostUpdateError",
+    "PastBalance",
+    "Period",
     "RaceLostError",
     "Reader",
     "Recorder",
+    "Reports",
     "Session",
     "ShardState",
     "ShardStore",
+    "Statement",
     "StatementLine",
+    "StatementQuery",
     "StatementTiming",
     "UnsafeSettingsError",
     "add_policy",

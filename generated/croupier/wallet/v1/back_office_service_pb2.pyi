@@ -374,6 +374,11 @@ class ExchangeFundsResponse(_message.Message):
 
     GIVEN_FIELD_NUMBER: _builtins.int
     RECEIVED_FIELD_NUMBER: _builtins.int
+    ROUNDED_OFF_FIELD_NUMBER: _builtins.int
+    rounded_off: _builtins.str
+    """What was rounded off and stays with the house, in minor units of the currency received: a
+    decimal such as `0.4375`, or `0`.
+    """
     @_builtins.property
     def given(self) -> _wallet_pb2.Result:
         """What was recorded in the currency given."""
@@ -387,10 +392,11 @@ class ExchangeFundsResponse(_message.Message):
         *,
         given: _wallet_pb2.Result | None = ...,
         received: _wallet_pb2.Result | None = ...,
+        rounded_off: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["given", b"given", "received", b"received"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["given", b"given", "received", b"received"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["given", b"given", "received", b"received", "rounded_off", b"rounded_off"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
