@@ -115,9 +115,12 @@ def plan_rollback(book: Book, draft: Draft, operation: Rollback) -> None:
     original = _find_original(book, draft, operation, kinds=(Kind.BET, Kind.WIN))
     draft.amount = operation.amount or 0
     if original is None:
-        draft.bars = reference_name(draft.policy, operation)
-        # The tombstone is the transfer after this one.
-        draft.original_seq = draft.seq + 1
+        key, name = operation.key, reference_name(draft.policy, operation)
+        # A rollback under the very id of its original occupies that key by itself.
+        if name != (key.tenant, key.source, draft.key):
+            draft.bars = name
+            # The tombstone is the transfer after this one.
+            draft.original_seq = draft.seq + 1
         if draft.policy.rollback_unknown is Stance.REFUSE:
             raise Refused(Outcome.REFERENCE_NOT_FOUND)
         draft.outcome = Outcome.NOTHING_TO_REVERSE
