@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import typer
 
+from scripts.simulation.killing import kill_again_and_again
 from scripts.simulation.simulation import Simulation
 from services.kit import migrations
 from tests.kit.postgres import shared_server
@@ -23,6 +24,9 @@ def simulate(
     seed: Annotated[int | None, typer.Option(help="Repeats a run; default: a new one.")] = None,
     minutes: Annotated[float, typer.Option(min=0.01, max=1440, help="How long.")] = 1.0,
     engine: Annotated[Engine, typer.Option(help="On which database.")] = "sqlite",
+    kill: Annotated[
+        int, typer.Option(min=0, help="Instead: kill -9 the ledger's process so many times.")
+    ] = 0,
 ) -> None:
     """Runs callers, faults, clock jumps and restarts against the ledger and its model.
 
@@ -33,11 +37,24 @@ def simulate(
     with tempfile.TemporaryDirectory(prefix="croupier-simulation-") as folder:
         url = _database(engine, Path(folder))
         asyncio.run(migrations.upgrade(url, "services.wallet"))
-        simulation = Simulation(url, seed=chosen, engine=engine)
         try:
-            report = asyncio.run(
-                simulation.run(until=lambda report: report.seconds > minutes * 60, tell=typer.echo)
-            )
+            if kill:
+                run = kill_again_and_again(
+                    url,
+                    seed=chosen,
+                    engine=engine,
+                    kills=kill,
+                    folder=Path(folder),
+                    tell=typer.echo,
+                )
+                report: object = asyncio.run(run)
+            else:
+                simulation = Simulation(url, seed=chosen, engine=engine)
+                report = asyncio.run(
+                    simulation.run(
+                        until=lambda report: report.seconds > minutes * 60, tell=typer.echo
+                    )
+                )
         except AssertionError as error:
             typer.echo(f"DIVERGENCE: {error}", err=True)
             raise typer.Exit(1) from None

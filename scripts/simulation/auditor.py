@@ -138,7 +138,7 @@ class Auditor:
                 yield unit
                 unit = []
             unit.append(posting)
-        if unit and (last or unit[0].transfer.seq == self.checked + 1):
+        if unit and (last or unit[0] is page[0]):
             yield unit
 
     def _follow(self, postings: list[Posting]) -> None:

@@ -91,7 +91,7 @@ class Workload:
                 fields = self._fields(player_id, "player", currency)
                 units.append(OpenWallet(**fields))
                 fields = self._fields(player_id, "psp", currency)
-                units.append(Deposit(amount=self.random.randint(50, 5_000), **fields))
+                units.append(Deposit(amount=self.random.randint(50, 600), **fields))
         return units
 
     def next(self, now: Micros) -> Unit:
@@ -146,7 +146,7 @@ class Workload:
         return fields
 
     def _money(self, player_id: PlayerId, source: str) -> dict[str, Any]:
-        currency = self.random.choice(["EUR"] * 12 + ["BTC", "USD"])
+        currency = self.random.choice(["EUR"] * 30 + ["BTC", "BTC", "USD"])
         return self._fields(player_id, source, currency)
 
     def _amount(self) -> int:
@@ -252,11 +252,11 @@ class Workload:
         if not isinstance(late, Bet):
             raise TypeError(late)
         self._sent.append(late)
-        return Rollback(
-            reference=late.key.id,
-            round_key=late.round_key,
-            **self._fields(player_id, late.key.source, late.currency_code),
-        )
+        fields = self._fields(player_id, late.key.source, late.currency_code)
+        if self._rarely(0.3):
+            # Some providers roll back under the id of what they take back.
+            fields["key"] = late.key
+        return Rollback(reference=late.key.id, round_key=late.round_key, **fields)
 
     def _close(self, player_id: PlayerId, now: Micros) -> Operation:
         del now
@@ -268,7 +268,7 @@ class Workload:
 
     def _deposit(self, player_id: PlayerId, now: Micros) -> Operation:
         del now
-        refused, amount = self.random.choice(list(IfRefused)), self.random.randint(1, 500)
+        refused, amount = self.random.choice(list(IfRefused)), self.random.randint(1, 120)
         return Deposit(amount=amount, if_refused=refused, **self._money(player_id, "psp"))
 
     def _hold(self, player_id: PlayerId, now: Micros) -> Operation:
@@ -326,7 +326,7 @@ class Workload:
         some = [Restriction.NO_BET, Restriction.SELF_EXCLUDED, Restriction.FROZEN]
         return SetRestriction(
             scope=self.random.choice(list(Scope)),
-            restrictions=self.random.choice([Restriction.NONE] * 5 + some),
+            restrictions=self.random.choice([Restriction.NONE] * 9 + some),
             **self._fields(player_id, "player"),
         )
 

@@ -1,5 +1,6 @@
 """Strategies for operations: few players, few keys, few rounds, so that they meet each other."""
 
+import dataclasses
 from typing import Any
 
 from hypothesis import strategies as st
@@ -79,6 +80,8 @@ def operations(holds: list[bytes], bonuses: list[bytes], now: int) -> st.SearchS
         reference=ids,
         reference_kind=st.sampled_from([None, None, Kind.BET, Kind.WIN]),
     )
+    # Some providers send a rollback under the id of what it takes back.
+    of_themselves = rollbacks.map(lambda each: dataclasses.replace(each, reference=each.key.id))
     closes = _one(
         CloseRound, sources, currency_code=currencies, round_key=rounds.filter(bool), game_id=games
     )
@@ -136,5 +139,5 @@ def operations(holds: list[bytes], bonuses: list[bytes], now: int) -> st.SearchS
         ),
         _one(OpenWallet, office, currency_code=currencies),
     ]
-    played = [bets, bets, bets, wins, wins, rollbacks, rollbacks, closes]
+    played = [bets, bets, bets, wins, wins, rollbacks, rollbacks, of_themselves, closes]
     return st.one_of(st.one_of(played), st.one_of(played), st.one_of(paid), st.one_of(done_by_hand))
