@@ -1,13 +1,17 @@
 """Measures Croupier on this machine: `scripts/bench`."""
 
 import asyncio
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from scripts.benchmarks import ledger as ledger_bench
 from scripts.benchmarks import mesh as mesh_bench
-from scripts.benchmarks.table import show, write_json
+from scripts.benchmarks import results
+from scripts.benchmarks.cases import Plan
+from scripts.benchmarks.table import show, write_json, write_objects
 
 app = typer.Typer(add_completion=False, no_args_is_help=True)
 
@@ -24,7 +28,7 @@ def bench() -> None:
 @app.command()
 def mesh(
     rounds: Annotated[int, typer.Option(min=1, max=50, help="How often each row is run.")] = 3,
-    seconds: Annotated[float, typer.Option(min=1, max=60, help="How long each run is.")] = 4.0,
+    seconds: Annotated[float, typer.Option(min=0.2, max=60, help="How long each run is.")] = 4.0,
     callers: Annotated[int, typer.Option(min=1, max=64, help="How many call at once.")] = 8,
     json: JsonFile = None,
 ) -> None:
@@ -33,6 +37,30 @@ def mesh(
     show(f"mesh: {callers} callers, {rounds} rounds of {seconds:g} s, medians", rows)
     if json is not None:
         write_json(rows, json)
+
+
+@app.command()
+def ledger(
+    rounds: Annotated[int, typer.Option(min=1, max=50, help="How often each row is run.")] = 3,
+    seconds: Annotated[float, typer.Option(min=0.2, max=60, help="How long each run is.")] = 3.0,
+    entries: Annotated[
+        int, typer.Option(min=20_000, max=100_000_000, help="What the large ledger holds.")
+    ] = 200_000,
+    pgbench_scale: Annotated[int, typer.Option(min=1, max=1_000, help="pgbench -s.")] = 16,
+    json: JsonFile = None,
+) -> None:
+    """Compares the ledger on both engines with pgbench and an empty call, and judges its aims."""
+    before = os.getloadavg()[0]
+    plan = Plan(rounds=rounds, seconds=seconds, entries=entries, pgbench_scale=pgbench_scale)
+    rows = ledger_bench.measure(plan)
+    findings = results.judge(ledger_bench.aims(entries), rows)
+    title = (
+        f"ledger: {rounds} rounds of {seconds:g} s, medians; {ledger_bench.disk()};"
+        f" {os.cpu_count()} processors, load {before:.1f} before, {os.getloadavg()[0]:.1f} after"
+    )
+    results.show(title, rows, findings)
+    if json is not None:
+        write_objects(results.objects(rows, findings), json)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import uvloop
 from croupier.wallet.v1 import wallet_service_pb2, wallet_service_pb2_grpc
 from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
 
+from scripts.benchmarks import workload
 from services.kit import logs, telemetry
 from services.kit.contract import Level
 from services.kit.interceptors.authentication import PeerAuthenticator
@@ -45,6 +46,7 @@ async def _serve(*, chained: bool) -> None:
         wallet_service_pb2_grpc.add_WalletServiceServicer_to_server(nothing, bare)
         port = bare.add_secure_port(settings.listen, settings.identity.server_credentials())
         await bare.start()
+    workload.spare_collections()
     print(port, flush=True)
     stopping = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)

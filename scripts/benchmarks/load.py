@@ -15,6 +15,8 @@ _SCRIPT = Path(__file__).with_name("load.js")
 _PROTOSET = Path("generated/croupier.binpb")
 _TICKS = os.sysconf("SC_CLK_TCK")
 _GRACE_S = 30
+# k6 takes no shorter one.
+_SECONDS_MIN = 1.0
 
 
 class LoadError(Exception):
@@ -60,11 +62,12 @@ def cpu_seconds(process: int) -> float:
 
 
 def run(target: Target, *, callers: int, seconds: float, sampled_percent: float) -> Round:
-    """Calls as fast as `callers` callers can, for `seconds`.
+    """Calls as fast as `callers` callers can, for `seconds`, and one second at least.
 
     Raises:
         LoadError: A call failed.
     """
+    seconds = max(seconds, _SECONDS_MIN)
     with tempfile.TemporaryDirectory() as folder:
         bodies = Path(folder) / "targets.json"
         bodies.write_text(json.dumps(list(target.bodies)))

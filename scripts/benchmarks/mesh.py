@@ -1,12 +1,8 @@
 """`scripts/bench mesh`: what an empty call, a bet and a bet through the edge cost the servers."""
 
 import asyncio
-import os
-import subprocess
-import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +11,7 @@ from rich.console import Console
 from scripts.benchmarks import load
 from scripts.benchmarks.load import Round, Target
 from scripts.benchmarks.players import BenchPlayer, make_players
+from scripts.benchmarks.servers import Served, empty_server
 from scripts.benchmarks.table import Row, row_of
 from scripts.mesh.console import Screen
 from scripts.mesh.description import Description
@@ -52,8 +49,12 @@ async def measure(*, rounds: int, seconds: float, callers: int) -> list[Row]:
             async with Mesh(options, data, Screen()).running() as mesh:
                 players = await make_players(mesh, callers)
                 with (
-                    _empty_server("bare", data, mesh) as bare,
-                    _empty_server("chain", data, mesh) as chain,
+                    empty_server(
+                        "bare", data.authority(), traces_endpoint=mesh.traces_endpoint
+                    ) as bare,
+                    empty_server(
+                        "chain", data.authority(), traces_endpoint=mesh.traces_endpoint
+                    ) as chain,
                 ):
                     cases = _cases(mesh, data, players, bare=bare, chain=chain)
                     measured = await _run(
@@ -75,7 +76,7 @@ async def _run(
             load.run,
             case.target,
             callers=callers,
-            seconds=_WARM_UP_S,
+            seconds=min(_WARM_UP_S, seconds),
             sampled_percent=case.sampled_percent,
         )
     for number in range(1, rounds + 1):
@@ -98,8 +99,8 @@ def _cases(
     data: DataFolder,
     players: Sequence[BenchPlayer],
     *,
-    bare: "_Empty",
-    chain: "_Empty",
+    bare: Served,
+    chain: Served,
 ) -> list[Case]:
     game = data.authority().identity("game")
     bets = [
@@ -137,38 +138,3 @@ def _cases(
             Case(f"{name}, {sampling}", target, percent) for sampling, percent in _SAMPLINGS.items()
         ]
     return cases
-
-
-@dataclass(frozen=True, slots=True)
-class _Empty:
-    address: str
-    process: int
-
-
-@contextmanager
-def _empty_server(mode: str, data: DataFolder, mesh: Description) -> Iterator[_Empty]:
-    identity = data.authority().identity("wallet")
-    environment = {
-        **os.environ,
-        "CROUPIER_TLS_CERTIFICATE": str(identity.certificate),
-        "CROUPIER_TLS_KEY": str(identity.key),
-        "CROUPIER_TLS_AUTHORITY": str(identity.authority),
-        "OTEL_EXPORTER_OTLP_ENDPOINT": mesh.traces_endpoint,
-        "OTEL_EXPORTER_OTLP_INSECURE": "true",
-    }
-    process = subprocess.Popen(
-        [sys.executable, "-m", "scripts.benchmarks.empty_server", mode],
-        env=environment,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        printed = process.stdout.readline() if process.stdout is not None else ""
-        if not printed.strip().isdigit():
-            raise load.LoadError(f"the empty server did not start: {printed}")
-        yield _Empty(f"127.0.0.1:{int(printed)}", process.pid)
-    finally:
-        process.terminate()
-        process.wait(timeout=10)
-        if process.stdout is not None:
-            process.stdout.close()

@@ -1,7 +1,7 @@
 """Rows of measurements: their medians, a table for people and JSON for machines."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
@@ -60,4 +60,9 @@ def show(title: str, rows: Sequence[Row]) -> None:
 
 def write_json(rows: Sequence[Row], path: Path) -> None:
     """Writes the same rows as a list of objects."""
-    path.write_text(json.dumps([asdict(row) for row in rows], indent=2) + "\n")
+    write_objects([asdict(row) for row in rows], path)
+
+
+def write_objects(objects: Sequence[Mapping[str, object]], path: Path) -> None:
+    """Writes a list of objects."""
+    path.write_text(json.dumps(list(objects), indent=2) + "\n")
