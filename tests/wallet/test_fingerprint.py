@@ -74,7 +74,7 @@ def test_other_content_has_another_fingerprint(
     "change",
     [
         {"trace_id": b"t" * 16},
-        {"trace": object()},
+        {"trace": "a span"},
         {"effective_time": Micros(1)},
         {"wager_weight": 0},
         {"key": Key("t", "studio", "2")},
