@@ -179,7 +179,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION: a limit is reached.
 
         {"reason": "ERROR_REASON_LIMIT_REACHED", "domain": "croupier",
-         "metadata": {"kind": "loss", "period": "24h", "max_minor_units": "10000",
+         "metadata": {"kind": "loss", "period": "day", "max_minor_units": "10000",
          "used_minor_units": "9900"}}
     """
     ERROR_REASON_BONUS_MAX_BET: _ErrorReason.ValueType  # 39
@@ -367,7 +367,7 @@ ERROR_REASON_LIMIT_REACHED: ErrorReason.ValueType  # 38
 """FAILED_PRECONDITION: a limit is reached.
 
     {"reason": "ERROR_REASON_LIMIT_REACHED", "domain": "croupier",
-     "metadata": {"kind": "loss", "period": "24h", "max_minor_units": "10000",
+     "metadata": {"kind": "loss", "period": "day", "max_minor_units": "10000",
      "used_minor_units": "9900"}}
 """
 ERROR_REASON_BONUS_MAX_BET: ErrorReason.ValueType  # 39

@@ -485,7 +485,7 @@ class LimitFacts(_message.Message):
     kind: _builtins.str
     """Which limit: `deposit`, `wager` or `loss`."""
     period: _builtins.str
-    """Its period: `24h`, `7d` or `month`."""
+    """Its period: `day` (24 hours), `week` (7 days) or `month`."""
     scope: _builtins.str
     """Who set it: `player` or `operator`."""
     max_minor_units: _builtins.int
