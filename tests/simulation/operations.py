@@ -1,6 +1,7 @@
 """Strategies for operations: few players, few keys, few rounds, so that they meet each other."""
 
 import dataclasses
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from hypothesis import strategies as st
@@ -50,8 +51,8 @@ amounts = st.one_of(
 )
 rounds = st.sampled_from(["", "r1", "r1", "r2", "r3"])
 games = st.sampled_from(["", "slots"])
-# The numbers of a hold or bonus that was made before; the machine turns them into ids.
-numbers = st.integers(0, 7)
+# Counts holds and bonuses from the newest back; beyond the oldest is one that nobody made.
+numbers = st.integers(0, 5)
 
 
 def _one(kind: type[Operation], source: st.SearchStrategy[str], **fields: Any) -> Any:
@@ -59,16 +60,23 @@ def _one(kind: type[Operation], source: st.SearchStrategy[str], **fields: Any) -
     return st.builds(kind, key=keys, player_id=players, **fields)
 
 
-def operations(holds: list[bytes], bonuses: list[bytes], now: int) -> st.SearchStrategy[Operation]:
-    """Any operation; it may name one of the given holds and bonuses, or none that exists."""
+def _recent(ids: Sequence[bytes], number: int) -> bytes:
+    return ids[-1 - number] if number < len(ids) else bytes(16)
+
+
+def operations(
+    holds: Sequence[bytes], bonuses: Sequence[bytes], now: Callable[[], int]
+) -> st.SearchStrategy[Operation]:
+    """Any operation. It may name one of the holds and bonuses that there are when it is drawn."""
     money = {"currency_code": currencies, "amount": amounts}
-    hold_ids = st.sampled_from([HoldId(each) for each in [*holds[-6:], bytes(16)]])
-    bonus_ids = st.sampled_from([BonusId(each) for each in [*bonuses[-4:], bytes(16)]])
+    hold_ids = numbers.map(lambda number: HoldId(_recent(holds, number)))
+    bonus_ids = numbers.map(lambda number: BonusId(_recent(bonuses, number)))
     text = st.sampled_from(["", "why", "because"])
     office, psp = st.just("office"), st.just("psp")
     scopes = st.sampled_from(Scope)
-    later = st.sampled_from([None, *(Micros(now + span) for span in (-HOUR, HOUR, DAY, 9 * DAY))])
-    ends = st.sampled_from([Micros(now + span) for span in (HOUR, DAY, 40 * DAY)])
+    spans = st.sampled_from([-HOUR, HOUR, DAY, 9 * DAY])
+    later = st.one_of(st.none(), spans.map(lambda span: Micros(now() + span)))
+    ends = st.sampled_from([HOUR, DAY, 40 * DAY]).map(lambda span: Micros(now() + span))
     playing = money | {"round_key": rounds, "game_id": games, "close_round": st.booleans()}
     maybe = st.one_of(st.none(), st.integers(0, 150))
     bets = _one(Bet, sources, **playing, wager_weight=st.sampled_from([10_000, 5_000, 333, 0]))
