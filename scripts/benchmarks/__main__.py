@@ -6,12 +6,15 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
 from scripts.benchmarks import ledger as ledger_bench
 from scripts.benchmarks import mesh as mesh_bench
 from scripts.benchmarks import results
 from scripts.benchmarks.cases import Plan
 from scripts.benchmarks.table import show, write_json, write_objects
+
+_LOAD_MAX = 0.5
 
 app = typer.Typer(add_completion=False, no_args_is_help=True)
 
@@ -50,13 +53,21 @@ def ledger(
     json: JsonFile = None,
 ) -> None:
     """Compares the ledger on both engines with pgbench and an empty call, and judges its aims."""
-    before = os.getloadavg()[0]
+    processors, before = os.cpu_count() or 1, os.getloadavg()[0]
+    if before > _LOAD_MAX:
+        # One busy core is taken from the engine, which has one thread, and hardly from pgbench,
+        # which has a process a client.
+        Console(stderr=True).print(
+            f"The load is {before:.1f} before anything runs: the rates will be too low, and the"
+            " ratios to pgbench too.",
+            style="yellow",
+        )
     plan = Plan(rounds=rounds, seconds=seconds, entries=entries, pgbench_scale=pgbench_scale)
     rows = ledger_bench.measure(plan)
     findings = results.judge(ledger_bench.aims(entries), rows)
     title = (
         f"ledger: {rounds} rounds of {seconds:g} s, medians; {ledger_bench.disk()};"
-        f" {os.cpu_count()} processors, load {before:.1f} before, {os.getloadavg()[0]:.1f} after"
+        f" {processors} processors, load {before:.1f} before, {os.getloadavg()[0]:.1f} after"
     )
     results.show(title, rows, findings)
     if json is not None:

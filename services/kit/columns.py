@@ -33,11 +33,16 @@ class Digest(LargeBinary):
     """Bytes of a fixed width, such as a hash or a packed UUID."""
 
 
-def integer_check(column: str) -> CheckConstraint:
+def integer_check(column: str, *, optional: bool = False) -> CheckConstraint:
     """Refuses anything but a whole number: SQLite would take 1.5 into a BIGINT column.
 
     PostgreSQL refuses it by itself, so there the constraint is left out.
+
+    Args:
+        column: The column.
+        optional: Whether it may be NULL.
     """
-    return CheckConstraint(f"typeof({column}) = 'integer'", name=f"{column}_integer").ddl_if(
-        dialect="sqlite"
+    rule = (
+        f"typeof({column}) IN ('integer', 'null')" if optional else f"typeof({column}) = 'integer'"
     )
+    return CheckConstraint(rule, name=f"{column}_integer").ddl_if(dialect="sqlite")

@@ -15,7 +15,14 @@ from services.kit.tokens import token_authenticators
 from services.player.clients import SECURITY_SERVICE, WALLET_SERVICE, SecurityClient, WalletClient
 from services.player.domain import CountryPolicy
 from services.player.identity import PROVIDERS, Deadline
-from services.player.service import FollowUp, PlayerService, Records, Registration, Upkeep
+from services.player.service import (
+    FollowUp,
+    LimitService,
+    PlayerService,
+    Records,
+    Registration,
+    Upkeep,
+)
 from services.player.servicer import PlayerServicer
 from services.player.settings import Settings
 from services.player.tables import OUTBOX
@@ -79,7 +86,7 @@ async def assemble(settings: Settings, stack: AsyncExitStack, *, clock: Clock) -
     return Parts(
         database=database,
         authenticators=token_authenticators(keys.fetch),
-        players=PlayerServicer(service, clock),
+        players=PlayerServicer(service, LimitService(records, follow_up=follow_up), clock),
         feed=FeedServicer(records.outbox),
     )
 

@@ -4,7 +4,12 @@ from collections.abc import Awaitable
 from typing import TypeVar
 
 from croupier.security.v1 import security_service_pb2, security_service_pb2_grpc
-from croupier.wallet.v1 import wallet_pb2, wallet_service_pb2, wallet_service_pb2_grpc
+from croupier.wallet.v1 import (
+    back_office_pb2,
+    wallet_pb2,
+    wallet_service_pb2,
+    wallet_service_pb2_grpc,
+)
 
 from services.kit.clients import Peer, PeerFaultError
 from services.kit.errors import (
@@ -13,7 +18,7 @@ from services.kit.errors import (
     RemoteError,
     UnavailableError,
 )
-from services.player.domain import Change
+from services.player.domain import Change, LimitSetting, Restrictions
 
 SECURITY_SERVICE = security_service_pb2.DESCRIPTOR.services_by_name["SecurityService"].full_name
 WALLET_SERVICE = wallet_service_pb2.DESCRIPTOR.services_by_name["WalletService"].full_name
@@ -71,18 +76,35 @@ class WalletClient:
         )
         await _certain(self._peer, self._peer.call(self._stub.OpenWallet, request))
 
-    async def set_restrictions(self, change: Change) -> None:
-        """Tells the wallet what a player may not do from now on; a repeat has no effect.
+    async def apply(self, change: Change) -> None:
+        """Tells the wallet what to enforce from now on; a repeat has no effect.
 
         Raises:
             UnavailableError: It is not known to have happened.
         """
+        if isinstance(change.content, LimitSetting):
+            await self._set_limit(change, change.content)
+        else:
+            await self._set_restrictions(change, change.content)
+
+    async def _set_limit(self, change: Change, setting: LimitSetting) -> None:
+        request = wallet_service_pb2.SetLimitRequest(
+            request_id=change.change_id,
+            player_id=change.player_id,
+            currency_code=setting.name.currency_code,
+            kind=back_office_pb2.LimitKind.Value(setting.name.kind),
+            period=back_office_pb2.LimitPeriod.Value(setting.name.period),
+            max_minor_units=setting.max_minor_units,
+        )
+        if setting.start_time is not None:
+            request.start_time.FromDatetime(setting.start_time)
+        await _certain(self._peer, self._peer.call(self._stub.SetLimit, request))
+
+    async def _set_restrictions(self, change: Change, restrictions: Restrictions) -> None:
         request = wallet_service_pb2.SetRestrictionsRequest(
             request_id=change.change_id,
             player_id=change.player_id,
-            restrictions=[
-                wallet_pb2.Restriction.Value(name) for name in sorted(change.restrictions)
-            ],
+            restrictions=[wallet_pb2.Restriction.Value(name) for name in sorted(restrictions)],
         )
         await _certain(self._peer, self._peer.call(self._stub.SetRestrictions, request))
 

@@ -120,6 +120,17 @@ class ExclusionNotShortenedError(ServiceError):
         super().__init__(f"the exclusion in force lasts until {end or 'ever'}", end_time=end)
 
 
+class CurrencyNotHeldError(ServiceError):
+    """The player has no wallet in this currency."""
+
+    code = grpc.StatusCode.FAILED_PRECONDITION
+    reason = ErrorReason.Name(ErrorReason.ERROR_REASON_CURRENCY_NOT_HELD)
+
+    def __init__(self, *, currency_code: str) -> None:
+        """Names the currency."""
+        super().__init__(f"there is no wallet in {currency_code}", currency_code=currency_code)
+
+
 def _rendered(end_time: datetime | None) -> str:
     """Renders as RFC 3339; an exclusion that never ends has an empty end."""
     return "" if end_time is None else end_time.isoformat().replace("+00:00", "Z")

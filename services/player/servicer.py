@@ -4,21 +4,31 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from croupier.player.v1 import player_pb2, player_service_pb2, player_service_pb2_grpc
+from croupier.wallet.v1 import back_office_pb2
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from services.kit.call import caller
 from services.kit.clock import Clock
 from services.kit.errors import InvalidRequestError
-from services.player.domain import Application, Player
-from services.player.service import PlayerService
+from services.player.domain import (
+    Application,
+    Limit,
+    LimitKind,
+    LimitName,
+    LimitPeriod,
+    LimitWish,
+    Player,
+)
+from services.player.service import LimitService, PlayerService
 
 
 class PlayerServicer(player_service_pb2_grpc.PlayerServiceServicer):
     """Serves `croupier.player.v1.PlayerService`."""
 
-    def __init__(self, service: PlayerService, clock: Clock) -> None:
+    def __init__(self, service: PlayerService, limits: LimitService, clock: Clock) -> None:
         """Takes the use cases, and the clock that tells whether an exclusion is in force."""
         self._service = service
+        self._limits = limits
         self._clock = clock
 
     async def RegisterPlayer(
@@ -55,6 +65,24 @@ class PlayerServicer(player_service_pb2_grpc.PlayerServiceServicer):
         end_time = _moment("end_time", request.end_time) if request.HasField("end_time") else None
         player = await self._service.exclude_player(caller().subject_id, end_time=end_time)
         return player_service_pb2.ExcludePlayerResponse(player=self._message(player))
+
+    async def SetLimit(
+        self, request: player_service_pb2.SetLimitRequest, context: Any
+    ) -> player_service_pb2.SetLimitResponse:
+        """Sets or lifts a limit of the calling player."""
+        del context
+        limit = await self._limits.set_limit(caller().subject_id, _wish(request))
+        return player_service_pb2.SetLimitResponse(limit=limit_message(limit))
+
+    async def ListLimits(
+        self, request: player_service_pb2.ListLimitsRequest, context: Any
+    ) -> player_service_pb2.ListLimitsResponse:
+        """Lists the limits of the calling player."""
+        del request, context
+        limits = await self._limits.list_limits(caller().subject_id)
+        return player_service_pb2.ListLimitsResponse(
+            limits=[limit_message(limit) for limit in limits]
+        )
 
     async def BlockPlayer(
         self, request: player_service_pb2.BlockPlayerRequest, context: Any
@@ -114,6 +142,33 @@ def player_message(player: Player, *, now: datetime) -> player_pb2.Player:
         if exclusion.end_time is not None:
             message.exclusion.end_time.FromDatetime(exclusion.end_time)
     return message
+
+
+def limit_message(limit: Limit) -> player_pb2.Limit:
+    """Renders a limit as the contract shows one."""
+    message = player_pb2.Limit(
+        currency_code=limit.name.currency_code,
+        kind=back_office_pb2.LimitKind.Value(limit.name.kind),
+        period=back_office_pb2.LimitPeriod.Value(limit.name.period),
+        max_minor_units=limit.max_minor_units,
+    )
+    if limit.pending is not None:
+        pending = player_pb2.PendingMaximum(max_minor_units=limit.pending.max_minor_units)
+        pending.start_time.FromDatetime(limit.pending.start_time)
+        message.pending.CopyFrom(pending)
+    return message
+
+
+def _wish(request: player_service_pb2.SetLimitRequest) -> LimitWish:
+    return LimitWish(
+        request_id=request.request_id.lower(),
+        name=LimitName(
+            currency_code=request.currency_code,
+            kind=LimitKind(back_office_pb2.LimitKind.Name(request.kind)),
+            period=LimitPeriod(back_office_pb2.LimitPeriod.Name(request.period)),
+        ),
+        max_minor_units=request.max_minor_units if request.HasField("max_minor_units") else None,
+    )
 
 
 def _application(request: player_service_pb2.RegisterPlayerRequest) -> Application:

@@ -4,6 +4,7 @@ Not declared here, but in the migration: the triggers that keep history as it wa
 """
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     CheckConstraint,
     Column,
@@ -35,6 +36,9 @@ METADATA = MetaData(
 
 OUTBOX = outbox_tables(METADATA)
 
+LIMIT_KIND_KNOWN = "kind IN ('LIMIT_KIND_DEPOSIT', 'LIMIT_KIND_WAGER', 'LIMIT_KIND_LOSS')"
+LIMIT_PERIOD_KNOWN = "period IN ('LIMIT_PERIOD_DAY', 'LIMIT_PERIOD_WEEK', 'LIMIT_PERIOD_MONTH')"
+
 PLAYER = Table(
     "player",
     METADATA,
@@ -64,7 +68,8 @@ PLAYER = Table(
     # The exclusion in force, or one whose end was not settled yet. A start without end: for ever.
     Column("exclusion_start_time", UtcMicros),
     Column("exclusion_end_time", UtcMicros),
-    # What the newest row of restriction_change says, and its number; empty and 0 without one.
+    # What the wallet was told last of restrictions; empty before that. And the number of the newest
+    # row of wallet_change; 0 without one.
     Column("restrictions", Text, nullable=False),
     Column("change_number", Integer, nullable=False),
     UniqueConstraint("request_id"),
@@ -100,16 +105,22 @@ Index(
     postgresql_where=text("exclusion_end_time IS NOT NULL"),
 )
 
-RESTRICTION_CHANGE = Table(
-    "restriction_change",
+# What the wallet must be told, and whether it has confirmed it.
+WALLET_CHANGE = Table(
+    "wallet_change",
     METADATA,
     Column("player_id", Text, ForeignKey("player.player_id", ondelete="RESTRICT"), nullable=False),
-    # 1, 2, 3, … for each player: the order in which the wallet must end up.
+    # 1, 2, 3, … for each player: for each subject, the order in which the wallet must end up.
     Column("number", Integer, nullable=False),
     # The id under which the wallet knows the change: a repeat has no effect there.
     Column("change_id", Text, nullable=False),
+    # Empty for restrictions; for a limit its currency, kind and period, separated by spaces.
+    Column("subject", Text, nullable=False),
     # All that are in force from here on, sorted and separated by commas.
-    Column("restrictions", Text, nullable=False),
+    Column("restrictions", Text),
+    # What is set of a limit: NULL is no maximum, and no start is at once.
+    Column("max_minor_units", BigInteger),
+    Column("start_time", UtcMicros),
     Column("create_time", UtcMicros, nullable=False),
     # Before this it has certainly not reached the wallet.
     Column("attempt_time", UtcMicros),
@@ -123,13 +134,72 @@ RESTRICTION_CHANGE = Table(
         "NOT superseded OR (attempt_time IS NULL AND settle_time IS NOT NULL)",
         name="superseded_was_never_sent",
     ),
+    CheckConstraint("(subject = '') = (restrictions IS NOT NULL)", name="restrictions_are_told"),
+    CheckConstraint(
+        "subject <> '' OR (max_minor_units IS NULL AND start_time IS NULL)",
+        name="maximum_is_of_limit",
+    ),
     integer_check("number"),
+    integer_check("max_minor_units", optional=True),
 )
 Index(
-    "restriction_change_outstanding_index",
-    RESTRICTION_CHANGE.c.player_id,
+    "wallet_change_outstanding_index",
+    WALLET_CHANGE.c.player_id,
     sqlite_where=text("settle_time IS NULL"),
     postgresql_where=text("settle_time IS NULL"),
+)
+
+# The limits that players chose, as their last wishes left them.
+PLAYER_LIMIT = Table(
+    "player_limit",
+    METADATA,
+    Column("player_id", Text, ForeignKey("player.player_id", ondelete="RESTRICT"), nullable=False),
+    Column("currency_code", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("period", Text, nullable=False),
+    # NULL: no maximum.
+    Column("max_minor_units", BigInteger),
+    # What takes its place by itself, from when on; no time: nothing does.
+    Column("next_max_minor_units", BigInteger),
+    Column("next_time", UtcMicros),
+    PrimaryKeyConstraint("player_id", "currency_code", "kind", "period"),
+    CheckConstraint(LIMIT_KIND_KNOWN, name="kind_known"),
+    CheckConstraint(LIMIT_PERIOD_KNOWN, name="period_known"),
+    CheckConstraint("max_minor_units >= 0", name="max_minor_units_not_negative"),
+    # Only what is looser waits, and nothing is looser than no maximum.
+    CheckConstraint(
+        "next_time IS NULL OR (max_minor_units IS NOT NULL AND "
+        "(next_max_minor_units IS NULL OR next_max_minor_units > max_minor_units))",
+        name="next_is_looser",
+    ),
+    CheckConstraint("next_max_minor_units IS NULL OR next_time IS NOT NULL", name="next_has_time"),
+    integer_check("max_minor_units", optional=True),
+    integer_check("next_max_minor_units", optional=True),
+)
+
+# History of wishes, only appended to: who asked when for what, and what it was before (GLI-19
+# 2.8.5i). A wish that changed nothing is one too: its request id is used.
+LIMIT_REQUEST = Table(
+    "limit_request",
+    METADATA,
+    Column("player_id", Text, ForeignKey("player.player_id", ondelete="RESTRICT"), nullable=False),
+    Column("request_id", Text, nullable=False),
+    Column("requester_id", Text, nullable=False),
+    Column("currency_code", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("period", Text, nullable=False),
+    # In force at the time of the wish; NULL: no maximum.
+    Column("old_max_minor_units", BigInteger),
+    Column("new_max_minor_units", BigInteger),
+    Column("request_time", UtcMicros, nullable=False),
+    # From when on the new one counts, if no other wish comes before.
+    Column("start_time", UtcMicros, nullable=False),
+    PrimaryKeyConstraint("player_id", "request_id"),
+    CheckConstraint(LIMIT_KIND_KNOWN, name="kind_known"),
+    CheckConstraint(LIMIT_PERIOD_KNOWN, name="period_known"),
+    CheckConstraint("start_time >= request_time", name="starts_after_request"),
+    integer_check("old_max_minor_units", optional=True),
+    integer_check("new_max_minor_units", optional=True),
 )
 
 # History, only appended to: who asked when for what (GLI-19 2.8.5i).

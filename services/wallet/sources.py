@@ -10,7 +10,7 @@ BACK_OFFICE = "service:back-office"
 """Operators, by their own hand."""
 
 PLAYER_SERVICE = "service:player"
-"""The Player service: wallets and restrictions."""
+"""The Player service: wallets, restrictions, and limits that players choose."""
 
 
 def psp_source(psp: str) -> str:

@@ -3,11 +3,18 @@
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import grpc
 from croupier.security.v1 import security_service_pb2, security_service_pb2_grpc
-from croupier.wallet.v1 import wallet_pb2, wallet_service_pb2, wallet_service_pb2_grpc
+from croupier.wallet.v1 import (
+    back_office_pb2,
+    wallet_pb2,
+    wallet_service_pb2,
+    wallet_service_pb2_grpc,
+)
 from google.protobuf.json_format import ParseDict
 
 from services.kit.errors import RemoteError, ServiceError, UnavailableError
@@ -96,18 +103,41 @@ class SecurityDouble(security_service_pb2_grpc.SecurityServiceServicer):
         return await self.faults.around("EndLoginSessions", end)
 
 
+# How long after a wish a looser maximum begins: tells the double when the wish was made.
+DELAY = timedelta(hours=24)
+
+
+@dataclass(frozen=True, slots=True)
+class MaximumDouble:
+    """A limit as the wallet has it."""
+
+    now: int | None = None
+    next: int | None = None
+    next_time: datetime | None = None
+
+
 class WalletDouble(wallet_service_pb2_grpc.WalletServiceServicer):
-    """Keeps wallets and restrictions as the contract says: a key has one outcome for ever."""
+    """Keeps wallets, restrictions and limits as the contract says: a key has one outcome."""
 
     def __init__(self) -> None:
         self.faults = Faults()
         self.wallets: dict[str, str] = {}
         self.restrictions: dict[str, frozenset[str]] = {}
-        self._keys: dict[str, tuple[str, frozenset[str]]] = {}
+        self.limits: dict[tuple[str, ...], MaximumDouble] = {}
+        self._keys: dict[str, object] = {}
 
     def of(self, player_id: str) -> frozenset[str]:
         """The restrictions of a player, by their short names."""
         return self.restrictions.get(player_id, frozenset())
+
+    def limit(
+        self, player_id: str, now: datetime, kind: str = "DEPOSIT", period: str = "DAY"
+    ) -> int | None:
+        """The maximum that is in force for a player, in EUR."""
+        found = self.limits.get((player_id, "EUR", kind, period), MaximumDouble())
+        if found.next_time is not None and now >= found.next_time:
+            return found.next
+        return found.now
 
     async def OpenWallet(self, request: Any, context: Any) -> Any:
         def open_wallet() -> Any:
@@ -122,18 +152,43 @@ class WalletDouble(wallet_service_pb2_grpc.WalletServiceServicer):
                 wallet_pb2.Restriction.Name(value).removeprefix("RESTRICTION_")
                 for value in request.restrictions
             )
-            content = (request.player_id, named)
-            if request.request_id in self._keys:
-                if self._keys[request.request_id] != content:
-                    raise refused(grpc.StatusCode.ALREADY_EXISTS, "KEY_REUSED")
-            elif request.player_id not in self.wallets:
-                raise refused(grpc.StatusCode.FAILED_PRECONDITION, "PLAYER_NOT_FOUND")
-            else:
-                self._keys[request.request_id] = content
+            if self._is_new(request, (request.player_id, named)):
                 self.restrictions[request.player_id] = named
             return wallet_service_pb2.SetRestrictionsResponse()
 
         return await self.faults.around("SetRestrictions", set_restrictions)
+
+    async def SetLimit(self, request: Any, context: Any) -> Any:
+        def set_limit() -> Any:
+            if self._is_new(request, request.SerializeToString(deterministic=True)):
+                name = (
+                    request.player_id,
+                    request.currency_code,
+                    back_office_pb2.LimitKind.Name(request.kind).removeprefix("LIMIT_KIND_"),
+                    back_office_pb2.LimitPeriod.Name(request.period).removeprefix("LIMIT_PERIOD_"),
+                )
+                most = request.max_minor_units if request.HasField("max_minor_units") else None
+                kept = self.limits.get(name, MaximumDouble())
+                if request.HasField("start_time"):
+                    start_time = request.start_time.ToDatetime(tzinfo=UTC)
+                    if kept.next_time is not None and kept.next_time <= start_time - DELAY:
+                        kept = MaximumDouble(now=kept.next)
+                    self.limits[name] = MaximumDouble(kept.now, most, start_time)
+                else:
+                    self.limits[name] = MaximumDouble(now=most)
+            return wallet_service_pb2.SetLimitResponse()
+
+        return await self.faults.around("SetLimit", set_limit)
+
+    def _is_new(self, request: Any, content: object) -> bool:
+        if request.request_id in self._keys:
+            if self._keys[request.request_id] != content:
+                raise refused(grpc.StatusCode.ALREADY_EXISTS, "KEY_REUSED")
+            return False
+        if request.player_id not in self.wallets:
+            raise refused(grpc.StatusCode.FAILED_PRECONDITION, "PLAYER_NOT_FOUND")
+        self._keys[request.request_id] = content
+        return True
 
 
 async def until(condition: Callable[[], bool | Awaitable[bool]], *, seconds: float = 20) -> None:

@@ -102,7 +102,7 @@ def change(number: int, *, attempted: bool) -> Change:
         change_id=f"change-{number}",
         player_id="player",
         number=number,
-        restrictions=frozenset({Restriction.NO_BET}),
+        content=frozenset({Restriction.NO_BET}),
         attempted=attempted,
     )
 

@@ -9,10 +9,12 @@ import grpc
 import pytest
 from croupier.event.v1 import event_pb2, feed_service_pb2, feed_service_pb2_grpc
 from croupier.player.v1 import player_pb2, player_service_pb2, player_service_pb2_grpc
+from croupier.wallet.v1 import back_office_pb2
 from google.rpc import error_details_pb2
 
 from scripts.mesh.pki import DevelopmentAuthority
 from services.kit.errors import DETAILS_KEY, error_info_of
+from services.kit.ids import new_id
 from services.player.settings import Settings
 from tests.conftest import Connect
 from tests.factories.player import registration
@@ -65,6 +67,34 @@ class World:
             request.end_time.FromDatetime(self.clock.now() + lasting)
         metadata = self.tokens.player(player_id)
         return (await self.stub(port=port).ExcludePlayer(request, metadata=metadata)).player
+
+    async def set_limit(
+        self,
+        player_id: str,
+        max_minor_units: int | None,
+        kind: str = "DEPOSIT",
+        period: str = "DAY",
+        *,
+        port: int = 0,
+        **fields: Any,
+    ) -> Any:
+        request = player_service_pb2.SetLimitRequest(
+            **{
+                "request_id": new_id(),
+                "currency_code": "EUR",
+                "kind": back_office_pb2.LimitKind.Value(f"LIMIT_KIND_{kind}"),
+                "period": back_office_pb2.LimitPeriod.Value(f"LIMIT_PERIOD_{period}"),
+                "max_minor_units": max_minor_units,
+                **fields,
+            }
+        )
+        metadata = self.tokens.player(player_id)
+        return (await self.stub(port=port).SetLimit(request, metadata=metadata)).limit
+
+    async def list_limits(self, player_id: str) -> Any:
+        request = player_service_pb2.ListLimitsRequest()
+        metadata = self.tokens.player(player_id)
+        return list((await self.stub().ListLimits(request, metadata=metadata)).limits)
 
     async def block(self, player_id: str, *, port: int = 0, **claims: Any) -> Any:
         request = player_service_pb2.BlockPlayerRequest(player_id=player_id, reason="chargebacks")

@@ -1,7 +1,17 @@
 """Pure rules and values of players."""
 
-from services.player.domain.changes import Change, Step, next_step
+from services.player.domain.changes import RESTRICTIONS, Change, Step, Subject, next_step
 from services.player.domain.countries import COUNTRIES, age_min
+from services.player.domain.limits import (
+    LOOSENING_DELAY,
+    Limit,
+    LimitKind,
+    LimitName,
+    LimitPeriod,
+    LimitSetting,
+    LimitWish,
+    PendingMaximum,
+)
 from services.player.domain.person import (
     age_on,
     is_credible_birth,
@@ -26,16 +36,26 @@ from services.player.domain.player import (
 __all__ = [
     "COUNTRIES",
     "EXCLUSION_MIN",
+    "LOOSENING_DELAY",
+    "RESTRICTIONS",
     "Application",
     "Change",
     "CountryPolicy",
     "Exclusion",
     "IdentityState",
+    "Limit",
+    "LimitKind",
+    "LimitName",
+    "LimitPeriod",
+    "LimitSetting",
+    "LimitWish",
+    "PendingMaximum",
     "Player",
     "Restriction",
     "Restrictions",
     "State",
     "Step",
+    "Subject",
     "age_min",
     "age_on",
     "check_age",

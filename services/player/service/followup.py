@@ -5,7 +5,7 @@ from dataclasses import replace
 from services.kit.database import retry_on_race
 from services.kit.errors import UnavailableError
 from services.player.clients import SecurityClient, WalletClient
-from services.player.domain import Change, Player, next_step
+from services.player.domain import Change, Player, Subject, next_step
 from services.player.service.records import Records
 from services.player.store import outstanding, players
 
@@ -39,8 +39,8 @@ class FollowUp:
         await self._wallet.open_wallet(player_id=player_id, currency_code=player.currency_code)
         return await self._wallet_opened(player_id)
 
-    async def restrict(self, player_id: str) -> None:
-        """Sends the player's restrictions to the wallet until it has confirmed the newest.
+    async def tell_wallet(self, player_id: str, subject: Subject) -> None:
+        """Sends the player's changes of a subject to the wallet until it has confirmed the newest.
 
         Raises:
             UnavailableError: The wallet does not answer; what is left is sent later.
@@ -48,11 +48,22 @@ class FollowUp:
         await self.open_wallet(player_id)
         sent: Change | None = None
         for _ in range(_CHANGES_SENT_MAX):
-            sent = await self._next_change(player_id, confirmed=sent)
+            sent = await self._next_change(player_id, subject, confirmed=sent)
             if sent is None:
                 return
-            await self._wallet.set_restrictions(sent)
+            await self._wallet.apply(sent)
         raise UnavailableError(dependency="wallet")
+
+    async def tell_wallet_all(self, player_id: str) -> None:
+        """Does so for all that the wallet has not confirmed.
+
+        Raises:
+            UnavailableError: The wallet does not answer; what is left is sent later.
+        """
+        async with self._records.database.snapshot() as connection:
+            subjects = await outstanding.list_subjects(connection, player_id)
+        for subject in subjects:
+            await self.tell_wallet(player_id, subject)
 
     async def end_login_sessions(self, player_id: str, *, if_due: bool) -> None:
         """Has Security end the player's login sessions.
@@ -84,7 +95,9 @@ class FollowUp:
             return await self._records.save(connection, player, was=was, now=now)
 
     @retry_on_race
-    async def _next_change(self, player_id: str, *, confirmed: Change | None) -> Change | None:
+    async def _next_change(
+        self, player_id: str, subject: Subject, *, confirmed: Change | None
+    ) -> Change | None:
         """Settles the change that the wallet has confirmed, and returns the one to send now."""
         now = self._records.clock.now()
         async with self._records.database.transaction() as connection:
@@ -92,7 +105,8 @@ class FollowUp:
             await players.lock(connection, player_id)
             if confirmed is not None:
                 await outstanding.settle_change(connection, confirmed, superseded=False, now=now)
-            step = next_step(await outstanding.list_changes(connection, player_id))
+            changes = await outstanding.list_changes(connection, player_id, subject)
+            step = next_step(changes)
             if step is None:
                 return None
             for change in step.superseded:

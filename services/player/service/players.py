@@ -8,6 +8,7 @@ from services.kit.database import retry_on_race
 from services.kit.errors import InvalidRequestError
 from services.player.domain import (
     EXCLUSION_MIN,
+    RESTRICTIONS,
     Application,
     CountryPolicy,
     IdentityState,
@@ -108,7 +109,7 @@ class PlayerService:
             UnavailableError: The wallet does not answer; repeat the call.
         """
         player = await self._excluded(player_id, end_time)
-        await self._follow_up.restrict(player_id)
+        await self._follow_up.tell_wallet(player_id, RESTRICTIONS)
         return player
 
     async def block_player(self, player_id: str, *, operator_id: str, reason: str) -> Player:
@@ -124,7 +125,7 @@ class PlayerService:
         )
         # Neither waits for the other: money and sessions are both to be stopped as far as possible.
         outcomes = await asyncio.gather(
-            self._follow_up.restrict(player_id),
+            self._follow_up.tell_wallet(player_id, RESTRICTIONS),
             self._follow_up.end_login_sessions(player_id, if_due=False),
             return_exceptions=True,
         )
@@ -144,7 +145,7 @@ class PlayerService:
         player = await self._set_blocked(
             player_id, blocked=False, operator_id=operator_id, reason=reason
         )
-        await self._follow_up.restrict(player_id)
+        await self._follow_up.tell_wallet(player_id, RESTRICTIONS)
         return player
 
     async def check_play(self, player_id: str) -> Player:

@@ -8,7 +8,7 @@ from services.kit.clock import Clock
 from services.kit.database import Database
 from services.kit.feed import Outbox
 from services.kit.ids import new_id
-from services.player.domain import Change, Player
+from services.player.domain import Change, LimitSetting, Player, Restrictions
 from services.player.store import Transaction, outstanding, players
 
 
@@ -24,6 +24,8 @@ class Records:
         self,
         transaction: Transaction,
         player: Player,
+        limit: LimitSetting | None = None,
+        /,
         *,
         was: Player,
         now: datetime,
@@ -37,6 +39,7 @@ class Records:
         Args:
             transaction: The transaction.
             player: The new facts.
+            limit: What the wallet must learn of a limit, if one was changed.
             was: The facts as they were locked.
             now: The time of the transaction.
             **event: What followers shall learn, as for `Outbox.append`.
@@ -45,16 +48,21 @@ class Records:
             The player as saved.
         """
         restrictions = player.restrictions_at(now)
-        saved = player
+        told: list[Restrictions | LimitSetting] = []
         if restrictions != was.restrictions:
-            saved = replace(player, restrictions=restrictions, change_number=was.change_number + 1)
+            told.append(restrictions)
+        if limit is not None:
+            told.append(limit)
+        saved = replace(
+            player, restrictions=restrictions, change_number=was.change_number + len(told)
+        )
         await players.save(transaction, saved)
-        if saved.change_number != was.change_number:
+        for number, content in enumerate(told, start=was.change_number + 1):
             change = Change(
                 change_id=new_id(),
                 player_id=saved.player_id,
-                number=saved.change_number,
-                restrictions=restrictions,
+                number=number,
+                content=content,
                 attempted=False,
             )
             await outstanding.add_change(transaction, change, now=now)

@@ -9,6 +9,7 @@ import structlog
 from services.kit.clients import PeerFaultError
 from services.kit.database import retry_on_race
 from services.kit.errors import ServiceError, UnavailableError
+from services.player.domain import RESTRICTIONS
 from services.player.service.followup import FollowUp
 from services.player.service.records import Records
 from services.player.store import outstanding, players
@@ -67,8 +68,9 @@ class Upkeep:
 
     async def _finish(self, player_id: str) -> None:
         await self._end_exclusion(player_id)
-        await self._follow_up.restrict(player_id)
+        await self._follow_up.tell_wallet(player_id, RESTRICTIONS)
         await self._follow_up.end_login_sessions(player_id, if_due=True)
+        await self._follow_up.tell_wallet_all(player_id)
 
     @retry_on_race
     async def _end_exclusion(self, player_id: str) -> None:

@@ -2,12 +2,13 @@
 
 from datetime import datetime
 
-from sqlalchemy import insert
+from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.kit.ids import new_id
-from services.player.domain import Exclusion
-from services.player.tables import BLOCK, EXCLUSION, IDENTITY_CHECK
+from services.player.domain import Exclusion, Limit, LimitWish
+from services.player.store.limits import name_of
+from services.player.tables import BLOCK, EXCLUSION, IDENTITY_CHECK, LIMIT_REQUEST
 
 _SELF = "SELF"
 
@@ -65,5 +66,51 @@ async def add_identity_check(
             verified=not cause,
             cause=cause,
             create_time=now,
+        )
+    )
+
+
+async def find_limit_wish(
+    connection: AsyncConnection, player_id: str, request_id: str
+) -> LimitWish | None:
+    """Finds what a player asked for under a request id."""
+    rows = await connection.execute(
+        select(LIMIT_REQUEST).where(
+            LIMIT_REQUEST.c.player_id == player_id, LIMIT_REQUEST.c.request_id == request_id
+        )
+    )
+    row = rows.one_or_none()
+    if row is None:
+        return None
+    return LimitWish(
+        request_id=request_id, name=name_of(row), max_minor_units=row.new_max_minor_units
+    )
+
+
+async def add_limit_wish(
+    connection: AsyncConnection, player_id: str, wish: LimitWish, *, was: Limit, now: datetime
+) -> None:
+    """Records that a player wished for a limit.
+
+    Args:
+        connection: A transaction.
+        player_id: The player.
+        wish: The wish.
+        was: The limit at that time.
+        now: That time.
+    """
+    pending = was.wished(wish.max_minor_units, now=now).pending
+    await connection.execute(
+        insert(LIMIT_REQUEST).values(
+            player_id=player_id,
+            request_id=wish.request_id,
+            requester_id=player_id,
+            currency_code=wish.name.currency_code,
+            kind=wish.name.kind,
+            period=wish.name.period,
+            old_max_minor_units=was.max_minor_units,
+            new_max_minor_units=wish.max_minor_units,
+            request_time=now,
+            start_time=now if pending is None else pending.start_time,
         )
     )

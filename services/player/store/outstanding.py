@@ -2,36 +2,71 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import and_, delete, insert, select, union, update
+from sqlalchemy import Row, and_, delete, insert, select, union, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.player.domain import Change
+from services.player.domain import (
+    RESTRICTIONS,
+    Change,
+    LimitKind,
+    LimitName,
+    LimitPeriod,
+    LimitSetting,
+    Restrictions,
+    Subject,
+)
 from services.player.store.players import joined, split
-from services.player.tables import PLAYER, RESTRICTION_CHANGE, SESSION_ENDING
+from services.player.tables import PLAYER, SESSION_ENDING, WALLET_CHANGE
 
-_CHANGES = RESTRICTION_CHANGE.c
+_CHANGES = WALLET_CHANGE.c
+_SEPARATOR = " "
 
 
 async def add_change(connection: AsyncConnection, change: Change, *, now: datetime) -> None:
-    """Adds a change of restrictions that the wallet must be told."""
+    """Adds a change that the wallet must be told."""
+    content = change.content
+    told: dict[str, object] = (
+        {"max_minor_units": content.max_minor_units, "start_time": content.start_time}
+        if isinstance(content, LimitSetting)
+        else {"restrictions": joined(content)}
+    )
     await connection.execute(
-        insert(RESTRICTION_CHANGE).values(
+        insert(WALLET_CHANGE).values(
             player_id=change.player_id,
             number=change.number,
             change_id=change.change_id,
-            restrictions=joined(change.restrictions),
+            subject=_rendered(change.subject),
             create_time=now,
             superseded=False,
+            **told,
         )
     )
 
 
-async def list_changes(connection: AsyncConnection, player_id: str) -> Sequence[Change]:
-    """Lists the changes that are not settled, by number."""
+async def list_subjects(connection: AsyncConnection, player_id: str) -> Sequence[Subject]:
+    """Lists what the unsettled changes of a player are about; restrictions come first."""
     rows = await connection.execute(
-        select(RESTRICTION_CHANGE)
+        select(_CHANGES.subject)
         .where(_CHANGES.player_id == player_id, _CHANGES.settle_time.is_(None))
+        .distinct()
+        .order_by(_CHANGES.subject)
+    )
+    return [_subject(text) for text in rows.scalars()]
+
+
+async def list_changes(
+    connection: AsyncConnection, player_id: str, subject: Subject
+) -> Sequence[Change]:
+    """Lists the changes of a subject that are not settled, by number."""
+    rows = await connection.execute(
+        select(WALLET_CHANGE)
+        .where(
+            _CHANGES.player_id == player_id,
+            _CHANGES.subject == _rendered(subject),
+            _CHANGES.settle_time.is_(None),
+        )
         .order_by(_CHANGES.number)
     )
     return [
@@ -39,7 +74,7 @@ async def list_changes(connection: AsyncConnection, player_id: str) -> Sequence[
             change_id=row.change_id,
             player_id=row.player_id,
             number=row.number,
-            restrictions=split(row.restrictions),
+            content=_content(row, subject),
             attempted=row.attempt_time is not None,
         )
         for row in rows
@@ -49,7 +84,7 @@ async def list_changes(connection: AsyncConnection, player_id: str) -> Sequence[
 async def mark_attempted(connection: AsyncConnection, change: Change, *, now: datetime) -> None:
     """Notes that a change may have reached the wallet from now on."""
     await connection.execute(
-        update(RESTRICTION_CHANGE)
+        update(WALLET_CHANGE)
         .where(_CHANGES.change_id == change.change_id, _CHANGES.attempt_time.is_(None))
         .values(attempt_time=now)
     )
@@ -60,7 +95,7 @@ async def settle_change(
 ) -> None:
     """Notes that the wallet has confirmed a change, or that a newer one took its place."""
     await connection.execute(
-        update(RESTRICTION_CHANGE)
+        update(WALLET_CHANGE)
         .where(_CHANGES.change_id == change.change_id, _CHANGES.settle_time.is_(None))
         .values(settle_time=now, superseded=superseded)
     )
@@ -123,3 +158,24 @@ async def page_due(
         .limit(limit)
     )
     return list(rows.scalars())
+
+
+def _rendered(subject: Subject) -> str:
+    if not isinstance(subject, LimitName):
+        return ""
+    return _SEPARATOR.join((subject.currency_code, subject.kind, subject.period))
+
+
+def _subject(text: str) -> Subject:
+    if not text:
+        return RESTRICTIONS
+    currency_code, kind, period = text.split(_SEPARATOR)
+    return LimitName(currency_code=currency_code, kind=LimitKind(kind), period=LimitPeriod(period))
+
+
+def _content(row: Row[Any], subject: Subject) -> Restrictions | LimitSetting:
+    if not isinstance(subject, LimitName):
+        return split(row.restrictions)
+    return LimitSetting(
+        name=subject, max_minor_units=row.max_minor_units, start_time=row.start_time
+    )

@@ -10,16 +10,20 @@ from services.wallet.domain import (
     Bucket,
     Deposit,
     Key,
+    LimitKind,
     OpenWallet,
     Operation,
+    Period,
     Restriction,
     Scope,
+    SetLimit,
     SetRestriction,
 )
 from services.wallet.messages import balance_message, entry_message, result_message
 from services.wallet.service import WalletService
 from services.wallet.servicer import operations
 from services.wallet.servicer.answering import submitted
+from services.wallet.servicer.office_operations import micros
 from services.wallet.sources import BACK_OFFICE, PLAYER_SERVICE, TENANT
 from services.wallet.watching import BalanceStreams
 
@@ -80,6 +84,28 @@ class WalletServicer(wallet_service_pb2_grpc.WalletServiceServicer):
             ),
         )
         return wallet_service_pb2.SetRestrictionsResponse(result=result)
+
+    async def SetLimit(
+        self, request: wallet_service_pb2.SetLimitRequest, context: Any
+    ) -> wallet_service_pb2.SetLimitResponse:
+        """Sets or lifts a limit of the player's choice."""
+        result = await self._submit(
+            context,
+            SetLimit(
+                key=Key(TENANT, PLAYER_SERVICE, request.request_id),
+                player_id=operations.player(request.player_id),
+                currency_code=operations.known(request.currency_code),
+                scope=Scope.PLAYER,
+                limit_kind=LimitKind(request.kind),
+                period=Period(request.period),
+                max_amount=request.max_minor_units if request.HasField("max_minor_units") else None,
+                start_time=micros("start_time", request.start_time)
+                if request.HasField("start_time")
+                else None,
+                **operations.running_trace(),
+            ),
+        )
+        return wallet_service_pb2.SetLimitResponse(result=result)
 
     async def Deposit(
         self, request: wallet_service_pb2.DepositRequest, context: Any

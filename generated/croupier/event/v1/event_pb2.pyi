@@ -3,6 +3,7 @@
 isort:skip_file
 What happened in a service."""
 
+from croupier.wallet.v1 import back_office_pb2 as _back_office_pb2
 from croupier.wallet.v1 import wallet_pb2 as _wallet_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -33,6 +34,7 @@ class Event(_message.Message):
     PLAYER_EXCLUDED_FIELD_NUMBER: _builtins.int
     PLAYER_BLOCKED_FIELD_NUMBER: _builtins.int
     PLAYER_UNBLOCKED_FIELD_NUMBER: _builtins.int
+    PLAYER_LIMIT_SET_FIELD_NUMBER: _builtins.int
     GAME_LAUNCHED_FIELD_NUMBER: _builtins.int
     LOGIN_SUCCEEDED_FIELD_NUMBER: _builtins.int
     LOGIN_FAILED_FIELD_NUMBER: _builtins.int
@@ -70,6 +72,10 @@ class Event(_message.Message):
         """Player: an operator lifted a block."""
 
     @_builtins.property
+    def player_limit_set(self) -> Global___PlayerLimitSet:
+        """Player: a player set or lifted a limit."""
+
+    @_builtins.property
     def game_launched(self) -> Global___GameLaunched:
         """Game: a game session began."""
 
@@ -97,16 +103,17 @@ class Event(_message.Message):
         player_excluded: Global___PlayerExcluded | None = ...,
         player_blocked: Global___PlayerBlocked | None = ...,
         player_unblocked: Global___PlayerUnblocked | None = ...,
+        player_limit_set: Global___PlayerLimitSet | None = ...,
         game_launched: Global___GameLaunched | None = ...,
         login_succeeded: Global___LoginSucceeded | None = ...,
         login_failed: Global___LoginFailed | None = ...,
         login_session_ended: Global___LoginSessionEnded | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "game_launched", b"game_launched", "login_failed", b"login_failed", "login_session_ended", b"login_session_ended", "login_succeeded", b"login_succeeded", "payload", b"payload", "player_blocked", b"player_blocked", "player_excluded", b"player_excluded", "player_identity_checked", b"player_identity_checked", "player_registered", b"player_registered", "player_unblocked", b"player_unblocked", "transfer_recorded", b"transfer_recorded"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "game_launched", b"game_launched", "login_failed", b"login_failed", "login_session_ended", b"login_session_ended", "login_succeeded", b"login_succeeded", "payload", b"payload", "player_blocked", b"player_blocked", "player_excluded", b"player_excluded", "player_identity_checked", b"player_identity_checked", "player_limit_set", b"player_limit_set", "player_registered", b"player_registered", "player_unblocked", b"player_unblocked", "transfer_recorded", b"transfer_recorded"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "game_launched", b"game_launched", "login_failed", b"login_failed", "login_session_ended", b"login_session_ended", "login_succeeded", b"login_succeeded", "payload", b"payload", "player_blocked", b"player_blocked", "player_excluded", b"player_excluded", "player_identity_checked", b"player_identity_checked", "player_registered", b"player_registered", "player_unblocked", b"player_unblocked", "seq", b"seq", "trace_id", b"trace_id", "transfer_recorded", b"transfer_recorded"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "game_launched", b"game_launched", "login_failed", b"login_failed", "login_session_ended", b"login_session_ended", "login_succeeded", b"login_succeeded", "payload", b"payload", "player_blocked", b"player_blocked", "player_excluded", b"player_excluded", "player_identity_checked", b"player_identity_checked", "player_limit_set", b"player_limit_set", "player_registered", b"player_registered", "player_unblocked", b"player_unblocked", "seq", b"seq", "trace_id", b"trace_id", "transfer_recorded", b"transfer_recorded"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_payload: _TypeAlias = _typing.Literal["transfer_recorded", "player_registered", "player_identity_checked", "player_excluded", "player_blocked", "player_unblocked", "game_launched", "login_succeeded", "login_failed", "login_session_ended"]  # noqa: Y015
+    _WhichOneofReturnType_payload: _TypeAlias = _typing.Literal["transfer_recorded", "player_registered", "player_identity_checked", "player_excluded", "player_blocked", "player_unblocked", "player_limit_set", "game_launched", "login_succeeded", "login_failed", "login_session_ended"]  # noqa: Y015
     _WhichOneofArgType_payload: _TypeAlias = _typing.Literal["payload", b"payload"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_payload) -> _WhichOneofReturnType_payload | None: ...
 
@@ -255,6 +262,61 @@ class PlayerUnblocked(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PlayerUnblocked: _TypeAlias = PlayerUnblocked  # noqa: Y015
+
+@_typing.final
+class PlayerLimitSet(_message.Message):
+    """A player set or lifted a limit."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PLAYER_ID_FIELD_NUMBER: _builtins.int
+    CURRENCY_CODE_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    PERIOD_FIELD_NUMBER: _builtins.int
+    MAX_MINOR_UNITS_FIELD_NUMBER: _builtins.int
+    PREVIOUS_MAX_MINOR_UNITS_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    player_id: _builtins.str
+    """The player."""
+    currency_code: _builtins.str
+    """The currency."""
+    kind: _back_office_pb2.LimitKind.ValueType
+    """What it counts."""
+    period: _back_office_pb2.LimitPeriod.ValueType
+    """How long it counts before it starts anew."""
+    max_minor_units: _builtins.int
+    """The most in one period from `start_time` on, in minor units. Unset: no maximum."""
+    previous_max_minor_units: _builtins.int
+    """The maximum that was in force, in minor units. Unset: there was none."""
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """When it begins: the time of the event for a tighter one, 24 hours later for a looser one."""
+
+    def __init__(
+        self,
+        *,
+        player_id: _builtins.str = ...,
+        currency_code: _builtins.str = ...,
+        kind: _back_office_pb2.LimitKind.ValueType = ...,
+        period: _back_office_pb2.LimitPeriod.ValueType = ...,
+        max_minor_units: _builtins.int | None = ...,
+        previous_max_minor_units: _builtins.int | None = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_minor_units", b"_max_minor_units", "_previous_max_minor_units", b"_previous_max_minor_units", "max_minor_units", b"max_minor_units", "previous_max_minor_units", b"previous_max_minor_units", "start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_minor_units", b"_max_minor_units", "_previous_max_minor_units", b"_previous_max_minor_units", "currency_code", b"currency_code", "kind", b"kind", "max_minor_units", b"max_minor_units", "period", b"period", "player_id", b"player_id", "previous_max_minor_units", b"previous_max_minor_units", "start_time", b"start_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__max_minor_units: _TypeAlias = _typing.Literal["max_minor_units"]  # noqa: Y015
+    _WhichOneofArgType__max_minor_units: _TypeAlias = _typing.Literal["_max_minor_units", b"_max_minor_units"]  # noqa: Y015
+    _WhichOneofReturnType__previous_max_minor_units: _TypeAlias = _typing.Literal["previous_max_minor_units"]  # noqa: Y015
+    _WhichOneofArgType__previous_max_minor_units: _TypeAlias = _typing.Literal["_previous_max_minor_units", b"_previous_max_minor_units"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_minor_units) -> _WhichOneofReturnType__max_minor_units | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__previous_max_minor_units) -> _WhichOneofReturnType__previous_max_minor_units | None: ...
+
+Global___PlayerLimitSet: _TypeAlias = PlayerLimitSet  # noqa: Y015
 
 @_typing.final
 class GameLaunched(_message.Message):

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%croupier/player/v1/error_reason.proto\x12\x12\x63roupier.player.v1*\x86\x03\n\x0b\x45rrorReason\x12\x1c\n\x18\x45RROR_REASON_UNSPECIFIED\x10\x00\x12!\n\x1d\x45RROR_REASON_PLAYER_NOT_FOUND\x10\x01\x12\x1a\n\x16\x45RROR_REASON_UNDER_AGE\x10\x02\x12$\n ERROR_REASON_COUNTRY_NOT_ALLOWED\x10\x03\x12#\n\x1f\x45RROR_REASON_ALREADY_REGISTERED\x10\x04\x12\"\n\x1e\x45RROR_REASON_REQUEST_ID_REUSED\x10\x05\x12\x1b\n\x17\x45RROR_REASON_NOT_ACTIVE\x10\x06\x12&\n\"ERROR_REASON_IDENTITY_NOT_VERIFIED\x10\x07\x12!\n\x1d\x45RROR_REASON_IDENTITY_REFUSED\x10\x08\x12\x19\n\x15\x45RROR_REASON_EXCLUDED\x10\t\x12(\n$ERROR_REASON_EXCLUSION_NOT_SHORTENED\x10\nb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%croupier/player/v1/error_reason.proto\x12\x12\x63roupier.player.v1*\xaa\x03\n\x0b\x45rrorReason\x12\x1c\n\x18\x45RROR_REASON_UNSPECIFIED\x10\x00\x12!\n\x1d\x45RROR_REASON_PLAYER_NOT_FOUND\x10\x01\x12\x1a\n\x16\x45RROR_REASON_UNDER_AGE\x10\x02\x12$\n ERROR_REASON_COUNTRY_NOT_ALLOWED\x10\x03\x12#\n\x1f\x45RROR_REASON_ALREADY_REGISTERED\x10\x04\x12\"\n\x1e\x45RROR_REASON_REQUEST_ID_REUSED\x10\x05\x12\x1b\n\x17\x45RROR_REASON_NOT_ACTIVE\x10\x06\x12&\n\"ERROR_REASON_IDENTITY_NOT_VERIFIED\x10\x07\x12!\n\x1d\x45RROR_REASON_IDENTITY_REFUSED\x10\x08\x12\x19\n\x15\x45RROR_REASON_EXCLUDED\x10\t\x12(\n$ERROR_REASON_EXCLUSION_NOT_SHORTENED\x10\n\x12\"\n\x1e\x45RROR_REASON_CURRENCY_NOT_HELD\x10\x0b\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,5 +32,5 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'croupier.player.v1.error_re
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_ERRORREASON']._serialized_start=62
-  _globals['_ERRORREASON']._serialized_end=452
+  _globals['_ERRORREASON']._serialized_end=488
 # @@protoc_insertion_point(module_scope)

@@ -84,6 +84,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
         {"reason": "ERROR_REASON_EXCLUSION_NOT_SHORTENED", "domain": "croupier",
          "metadata": {"end_time": "2027-01-01T00:00:00Z"}}
     """
+    ERROR_REASON_CURRENCY_NOT_HELD: _ErrorReason.ValueType  # 11
+    """FAILED_PRECONDITION: the player has no wallet in this currency.
+
+        {"reason": "ERROR_REASON_CURRENCY_NOT_HELD", "domain": "croupier",
+         "metadata": {"currency_code": "USD"}}
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call to Player failed."""
@@ -149,5 +155,11 @@ empty if it never ends.
 
     {"reason": "ERROR_REASON_EXCLUSION_NOT_SHORTENED", "domain": "croupier",
      "metadata": {"end_time": "2027-01-01T00:00:00Z"}}
+"""
+ERROR_REASON_CURRENCY_NOT_HELD: ErrorReason.ValueType  # 11
+"""FAILED_PRECONDITION: the player has no wallet in this currency.
+
+    {"reason": "ERROR_REASON_CURRENCY_NOT_HELD", "domain": "croupier",
+     "metadata": {"currency_code": "USD"}}
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

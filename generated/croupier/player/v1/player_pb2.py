@@ -23,10 +23,11 @@ _sym_db = _symbol_database.Default()
 
 
 from croupier.options.v1 import options_pb2 as croupier_dot_options_dot_v1_dot_options__pb2
+from croupier.wallet.v1 import back_office_pb2 as croupier_dot_wallet_dot_v1_dot_back__office__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x63roupier/player/v1/player.proto\x12\x12\x63roupier.player.v1\x1a!croupier/options/v1/options.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe8\x04\n\x06Player\x12\x11\n\tplayer_id\x18\x01 \x01(\t\x12/\n\x05state\x18\x02 \x01(\x0e\x32 .croupier.player.v1.Player.State\x12@\n\x0eidentity_state\x18\x03 \x01(\x0e\x32(.croupier.player.v1.Player.IdentityState\x12\x13\n\x05\x65mail\x18\x04 \x01(\tB\x04\xf8\xbb\x18\x01\x12\x18\n\ngiven_name\x18\x05 \x01(\tB\x04\xf8\xbb\x18\x01\x12\x19\n\x0b\x66\x61mily_name\x18\x06 \x01(\tB\x04\xf8\xbb\x18\x01\x12\x1b\n\rdate_of_birth\x18\x07 \x01(\tB\x04\xf8\xbb\x18\x01\x12\x14\n\x0c\x63ountry_code\x18\x08 \x01(\t\x12\x15\n\rcurrency_code\x18\t \x01(\t\x12\x30\n\texclusion\x18\n \x01(\x0b\x32\x1d.croupier.player.v1.Exclusion\x12/\n\x0b\x63reate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"Z\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x15\n\x11STATE_REGISTERING\x10\x01\x12\x10\n\x0cSTATE_ACTIVE\x10\x02\x12\x11\n\rSTATE_BLOCKED\x10\x03\"\x84\x01\n\rIdentityState\x12\x1e\n\x1aIDENTITY_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16IDENTITY_STATE_PENDING\x10\x01\x12\x1b\n\x17IDENTITY_STATE_VERIFIED\x10\x02\x12\x1a\n\x16IDENTITY_STATE_REFUSED\x10\x03\"i\n\tExclusion\x12.\n\nstart_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"O\n\rPlayerSummary\x12\x11\n\tplayer_id\x18\x01 \x01(\t\x12\x14\n\x0c\x63ountry_code\x18\x02 \x01(\t\x12\x15\n\rcurrency_code\x18\x03 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x63roupier/player/v1/player.proto\x12\x12\x63roupier.player.v1\x1a!croupier/options/v1/options.proto\x1a$croupier/wallet/v1/back_office.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe8\x04\n\x06Player\x12\x11\n\tplayer_id\x18\x01 \x01(\t\x12/\n\x05state\x18\x02 \x01(\x0e\x32 .croupier.player.v1.Player.State\x12@\n\x0eidentity_state\x18\x03 \x01(\x0e\x32(.croupier.player.v1.Player.IdentityState\x12\x13\n\x05\x65mail\x18\x04 \x01(\tB\x04\xf8\xbb\x18\x01\x12\x18\n\ngiven_name\x18\x05 \x01(\tB\x04\xf8\xbb\x18\x01\x12\x19\n\x0b\x66\x61mily_name\x18\x06 \x01(\tB\x04\xf8\xbb\x18\x01\x12\x1b\n\rdate_of_birth\x18\x07 \x01(\tB\x04\xf8\xbb\x18\x01\x12\x14\n\x0c\x63ountry_code\x18\x08 \x01(\t\x12\x15\n\rcurrency_code\x18\t \x01(\t\x12\x30\n\texclusion\x18\n \x01(\x0b\x32\x1d.croupier.player.v1.Exclusion\x12/\n\x0b\x63reate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"Z\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x15\n\x11STATE_REGISTERING\x10\x01\x12\x10\n\x0cSTATE_ACTIVE\x10\x02\x12\x11\n\rSTATE_BLOCKED\x10\x03\"\x84\x01\n\rIdentityState\x12\x1e\n\x1aIDENTITY_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16IDENTITY_STATE_PENDING\x10\x01\x12\x1b\n\x17IDENTITY_STATE_VERIFIED\x10\x02\x12\x1a\n\x16IDENTITY_STATE_REFUSED\x10\x03\"i\n\tExclusion\x12.\n\nstart_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xe3\x01\n\x05Limit\x12\x15\n\rcurrency_code\x18\x01 \x01(\t\x12+\n\x04kind\x18\x02 \x01(\x0e\x32\x1d.croupier.wallet.v1.LimitKind\x12/\n\x06period\x18\x03 \x01(\x0e\x32\x1f.croupier.wallet.v1.LimitPeriod\x12\x1c\n\x0fmax_minor_units\x18\x04 \x01(\x03H\x00\x88\x01\x01\x12\x33\n\x07pending\x18\x05 \x01(\x0b\x32\".croupier.player.v1.PendingMaximumB\x12\n\x10_max_minor_units\"r\n\x0ePendingMaximum\x12\x1c\n\x0fmax_minor_units\x18\x01 \x01(\x03H\x00\x88\x01\x01\x12.\n\nstart_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x12\n\x10_max_minor_units\"O\n\rPlayerSummary\x12\x11\n\tplayer_id\x18\x01 \x01(\t\x12\x14\n\x0c\x63ountry_code\x18\x02 \x01(\t\x12\x15\n\rcurrency_code\x18\x03 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,14 +42,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PLAYER'].fields_by_name['family_name']._serialized_options = b'\370\273\030\001'
   _globals['_PLAYER'].fields_by_name['date_of_birth']._loaded_options = None
   _globals['_PLAYER'].fields_by_name['date_of_birth']._serialized_options = b'\370\273\030\001'
-  _globals['_PLAYER']._serialized_start=124
-  _globals['_PLAYER']._serialized_end=740
-  _globals['_PLAYER_STATE']._serialized_start=515
-  _globals['_PLAYER_STATE']._serialized_end=605
-  _globals['_PLAYER_IDENTITYSTATE']._serialized_start=608
-  _globals['_PLAYER_IDENTITYSTATE']._serialized_end=740
-  _globals['_EXCLUSION']._serialized_start=742
-  _globals['_EXCLUSION']._serialized_end=847
-  _globals['_PLAYERSUMMARY']._serialized_start=849
-  _globals['_PLAYERSUMMARY']._serialized_end=928
+  _globals['_PLAYER']._serialized_start=162
+  _globals['_PLAYER']._serialized_end=778
+  _globals['_PLAYER_STATE']._serialized_start=553
+  _globals['_PLAYER_STATE']._serialized_end=643
+  _globals['_PLAYER_IDENTITYSTATE']._serialized_start=646
+  _globals['_PLAYER_IDENTITYSTATE']._serialized_end=778
+  _globals['_EXCLUSION']._serialized_start=780
+  _globals['_EXCLUSION']._serialized_end=885
+  _globals['_LIMIT']._serialized_start=888
+  _globals['_LIMIT']._serialized_end=1115
+  _globals['_PENDINGMAXIMUM']._serialized_start=1117
+  _globals['_PENDINGMAXIMUM']._serialized_end=1231
+  _globals['_PLAYERSUMMARY']._serialized_start=1233
+  _globals['_PLAYERSUMMARY']._serialized_end=1312
 # @@protoc_insertion_point(module_scope)

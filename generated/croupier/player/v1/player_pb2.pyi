@@ -3,6 +3,7 @@
 isort:skip_file
 The nouns of players."""
 
+from croupier.wallet.v1 import back_office_pb2 as _back_office_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
@@ -167,6 +168,78 @@ class Exclusion(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Exclusion: _TypeAlias = Exclusion  # noqa: Y015
+
+@_typing.final
+class Limit(_message.Message):
+    """A limit that a player chose. An operator may have set another one; the stricter applies."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CURRENCY_CODE_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    PERIOD_FIELD_NUMBER: _builtins.int
+    MAX_MINOR_UNITS_FIELD_NUMBER: _builtins.int
+    PENDING_FIELD_NUMBER: _builtins.int
+    currency_code: _builtins.str
+    """The currency."""
+    kind: _back_office_pb2.LimitKind.ValueType
+    """What it counts."""
+    period: _back_office_pb2.LimitPeriod.ValueType
+    """How long it counts before it starts anew."""
+    max_minor_units: _builtins.int
+    """The most in one period, in force now, in minor units. Unset: there is no maximum now."""
+    @_builtins.property
+    def pending(self) -> Global___PendingMaximum:
+        """A looser maximum that is still to come; unset if there is none."""
+
+    def __init__(
+        self,
+        *,
+        currency_code: _builtins.str = ...,
+        kind: _back_office_pb2.LimitKind.ValueType = ...,
+        period: _back_office_pb2.LimitPeriod.ValueType = ...,
+        max_minor_units: _builtins.int | None = ...,
+        pending: Global___PendingMaximum | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_minor_units", b"_max_minor_units", "max_minor_units", b"max_minor_units", "pending", b"pending"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_minor_units", b"_max_minor_units", "currency_code", b"currency_code", "kind", b"kind", "max_minor_units", b"max_minor_units", "pending", b"pending", "period", b"period"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__max_minor_units: _TypeAlias = _typing.Literal["max_minor_units"]  # noqa: Y015
+    _WhichOneofArgType__max_minor_units: _TypeAlias = _typing.Literal["_max_minor_units", b"_max_minor_units"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_minor_units) -> _WhichOneofReturnType__max_minor_units | None: ...
+
+Global___Limit: _TypeAlias = Limit  # noqa: Y015
+
+@_typing.final
+class PendingMaximum(_message.Message):
+    """A maximum that begins by itself."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MAX_MINOR_UNITS_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    max_minor_units: _builtins.int
+    """The most in one period from then on, in minor units. Unset: no maximum."""
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """When it begins."""
+
+    def __init__(
+        self,
+        *,
+        max_minor_units: _builtins.int | None = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_minor_units", b"_max_minor_units", "max_minor_units", b"max_minor_units", "start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_minor_units", b"_max_minor_units", "max_minor_units", b"max_minor_units", "start_time", b"start_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__max_minor_units: _TypeAlias = _typing.Literal["max_minor_units"]  # noqa: Y015
+    _WhichOneofArgType__max_minor_units: _TypeAlias = _typing.Literal["_max_minor_units", b"_max_minor_units"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_minor_units) -> _WhichOneofReturnType__max_minor_units | None: ...
+
+Global___PendingMaximum: _TypeAlias = PendingMaximum  # noqa: Y015
 
 @_typing.final
 class PlayerSummary(_message.Message):

@@ -25,11 +25,12 @@ _sym_db = _symbol_database.Default()
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from croupier.options.v1 import options_pb2 as croupier_dot_options_dot_v1_dot_options__pb2
 from croupier.player.v1 import player_pb2 as croupier_dot_player_dot_v1_dot_player__pb2
+from croupier.wallet.v1 import back_office_pb2 as croupier_dot_wallet_dot_v1_dot_back__office__pb2
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'croupier/player/v1/player_service.proto\x12\x12\x63roupier.player.v1\x1a\x1b\x62uf/validate/validate.proto\x1a!croupier/options/v1/options.proto\x1a\x1f\x63roupier/player/v1/player.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe9\x03\n\x15RegisterPlayerRequest\x12\x1c\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x1d\n\x05\x65mail\x18\x02 \x01(\tB\x0e\xbaH\x07r\x05\x18\xfe\x01`\x01\xf8\xbb\x18\x01\x12 \n\x08password\x18\x03 \x01(\tB\x0e\xbaH\x07r\x05\x10\n\x18\x80\x02\xf8\xbb\x18\x01\x12\x36\n\ngiven_name\x18\x04 \x01(\tB\"\xbaH\x1br\x19\x10\x01\x18\x64\x32\x13^[^\\x00-\\x1f\\x7f]*$\xf8\xbb\x18\x01\x12\x37\n\x0b\x66\x61mily_name\x18\x05 \x01(\tB\"\xbaH\x1br\x19\x10\x01\x18\x64\x32\x13^[^\\x00-\\x1f\\x7f]*$\xf8\xbb\x18\x01\x12\x45\n\rdate_of_birth\x18\x06 \x01(\tB.\xbaH\'r%2#^[12][0-9]{3}-[01][0-9]-[0-3][0-9]$\xf8\xbb\x18\x01\x12\'\n\x0c\x63ountry_code\x18\x07 \x01(\tB\x11\xbaH\x0er\x0c\x32\n^[A-Z]{2}$\x12;\n\x0epostal_address\x18\x08 \x01(\tB#\xbaH\x1cr\x1a\x10\x01\x18\xac\x02\x32\x13^[^\\x00-\\x1f\\x7f]*$\xf8\xbb\x18\x01\x12\x32\n\rcurrency_code\x18\t \x01(\tB\x1b\xbaH\x18r\x16\x32\x14^[A-Z][A-Z0-9]{2,9}$\x12\x1f\n\x0eterms_accepted\x18\n \x01(\x08\x42\x07\xbaH\x04j\x02\x08\x01\"D\n\x16RegisterPlayerResponse\x12*\n\x06player\x18\x01 \x01(\x0b\x32\x1a.croupier.player.v1.Player\"\x12\n\x10GetPlayerRequest\"?\n\x11GetPlayerResponse\x12*\n\x06player\x18\x01 \x01(\x0b\x32\x1a.croupier.player.v1.Player\"T\n\x15VerifyIdentityRequest\x12;\n\x0f\x64ocument_number\x18\x01 \x01(\tB\"\xbaH\x1br\x19\x10\x04\x18@2\x13^[^\\x00-\\x1f\\x7f]*$\xf8\xbb\x18\x01\"D\n\x16VerifyIdentityResponse\x12*\n\x06player\x18\x01 \x01(\x0b\x32\x1a.croupier.player.v1.Player\"D\n\x14\x45xcludePlayerRequest\x12,\n\x08\x65nd_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"C\n\x15\x45xcludePlayerResponse\x12*\n\x06player\x18\x01 \x01(\x0b\x32\x1a.croupier.player.v1.Player\"b\n\x12\x42lockPlayerRequest\x12\x1b\n\tplayer_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12/\n\x06reason\x18\x02 \x01(\tB\x1f\xbaH\x1cr\x1a\x10\x03\x18\xf4\x03\x32\x13^[^\\x00-\\x1f\\x7f]*$\"A\n\x13\x42lockPlayerResponse\x12*\n\x06player\x18\x01 \x01(\x0b\x32\x1a.croupier.player.v1.Player\"d\n\x14UnblockPlayerRequest\x12\x1b\n\tplayer_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12/\n\x06reason\x18\x02 \x01(\tB\x1f\xbaH\x1cr\x1a\x10\x03\x18\xf4\x03\x32\x13^[^\\x00-\\x1f\\x7f]*$\"C\n\x15UnblockPlayerResponse\x12*\n\x06player\x18\x01 \x01(\x0b\x32\x1a.croupier.player.v1.Player\"/\n\x10\x43heckPlayRequest\x12\x1b\n\tplayer_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"F\n\x11\x43heckPlayResponse\x12\x31\n\x06player\x18\x01 \x01(\x0b\x32!.croupier.player.v1.PlayerSummary2\xb0\x08\n\rPlayerService\x12\x91\x01\n\x0eRegisterPlayer\x12).croupier.player.v1.RegisterPlayerRequest\x1a*.croupier.player.v1.RegisterPlayerResponse\"(\x90\x02\x02\xaa\xbb\x18\x02\x08\x01\x82\xd3\xe4\x93\x02\x19\"\x14/v1/players:register:\x01*\x12u\n\tGetPlayer\x12$.croupier.player.v1.GetPlayerRequest\x1a%.croupier.player.v1.GetPlayerResponse\"\x1b\x90\x02\x01\xaa\xbb\x18\x02\x08\x02\x82\xd3\xe4\x93\x02\x0c\x12\n/v1/player\x12\x96\x01\n\x0eVerifyIdentity\x12).croupier.player.v1.VerifyIdentityRequest\x1a*.croupier.player.v1.VerifyIdentityResponse\"-\x90\x02\x02\xaa\xbb\x18\x02\x08\x02\x82\xd3\xe4\x93\x02\x1e\"\x19/v1/player:verifyIdentity:\x01*\x12\x8c\x01\n\rExcludePlayer\x12(.croupier.player.v1.ExcludePlayerRequest\x1a).croupier.player.v1.ExcludePlayerResponse\"&\x90\x02\x02\xaa\xbb\x18\x02\x08\x02\x82\xd3\xe4\x93\x02\x17\"\x12/v1/player:exclude:\x01*\x12\xa4\x01\n\x0b\x42lockPlayer\x12&.croupier.player.v1.BlockPlayerRequest\x1a\'.croupier.player.v1.BlockPlayerResponse\"D\x90\x02\x02\xaa\xbb\x18\x15\x08\x03\x12\x05\x61\x64min\x12\ncompliance\x82\xd3\xe4\x93\x02\"\"\x1d/v1/players/{player_id}:block:\x01*\x12\xac\x01\n\rUnblockPlayer\x12(.croupier.player.v1.UnblockPlayerRequest\x1a).croupier.player.v1.UnblockPlayerResponse\"F\x90\x02\x02\xaa\xbb\x18\x15\x08\x03\x12\x05\x61\x64min\x12\ncompliance\x82\xd3\xe4\x93\x02$\"\x1f/v1/players/{player_id}:unblock:\x01*\x12\x95\x01\n\tCheckPlay\x12$.croupier.player.v1.CheckPlayRequest\x1a%.croupier.player.v1.CheckPlayResponse\";\x90\x02\x01\xaa\xbb\x18\x08\x08\x05\x1a\x04game\xb2\xbb\x18(A launch asks it; nobody calls it alone.b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'croupier/player/v1/player_service.proto\x12\x12\x63roupier.player.v1\x1a\x1b\x62uf/validate/validate.proto\x1a!croupier/options/v1/options.proto\x1a\x1f\x63roupier/player/v1/player.proto\x1a$croupier/wallet/v1/back_office.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe9\x03\n\x15RegisterPlayerRequest\x12\x1c\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x1d\n\x05\x65mail\x18\x02 \x01(\tB\x0e\xbaH\x07r\x05\x18\xfe\x01`\x01\xf8\xbb\x18\x01\x12 \n\x08password\x18\x03 \x01(\tB\x0e\xbaH\x07r\x05\x10\n\x18\x80\x02\xf8\xbb\x18\x01\x12\x36\n\ngiven_name\x18\x04 \x01(\tB\"\xbaH\x1br\x19\x10\x01\x18\x64\x32\x13^[^\\x00-\\x1f\\x7f]*$\xf8\xbb\x18\x01\x12\x37\n\x0b\x66\x61mily_name\x18\x05 \x01(\tB\"\xbaH\x1br\x19\x10\x01\x18\x64\x32\x13^[^\\x00-\\x1f\\x7f]*$\xf8\xbb\x18\x01\x12\x45\n\rdate_of_birth\x18\x06 \x01(\tB.\xbaH\'r%2#^[12][0-9]{3}-[01][0-9]-[0-3][0-9]$\xf8\xbb\x18\x01\x12\'\n\x0c\x63ountry_code\x18\x07 \x01(\tB\x11\xbaH\x0er\x0c\x32\n^[A-Z]{2}$\x12;\n\x0epostal_address\x18\x08 \x01(\tB#\xbaH\x1cr\x1a\x10\x01\x18\xac\x02\x32\x13^[^\\x00-\\x1f\\x7f]*$\xf8\xbb\x18\x01\x12\x32\n\rcurrency_code\x18\t \x01(\tB\x1b\xbaH\x18r\x16\x32\x14^[A-Z][A-Z0-9]{2,9}$\x12\x1f\n\x0eterms_accepted\x18\n \x01(\x08\x42\x07\xbaH\x04j\x02\x08\x01\"D\n\x16RegisterPlayerResponse\x12*\n\x06player\x18\x01 \x01(\x0b\x32\x1a.croupier.player.v1.Player\"\x12\n\x10GetPlayerRequest\"?\n\x11GetPlayerResponse\x12*\n\x06player\x18\x01 \x01(\x0b\x32\x1a.croupier.player.v1.Player\"T\n\x15VerifyIdentityRequest\x12;\n\x0f\x64ocument_number\x18\x01 \x01(\tB\"\xbaH\x1br\x19\x10\x04\x18@2\x13^[^\\x00-\\x1f\\x7f]*$\xf8\xbb\x18\x01\"D\n\x16VerifyIdentityResponse\x12*\n\x06player\x18\x01 \x01(\x0b\x32\x1a.croupier.player.v1.Player\"D\n\x14\x45xcludePlayerRequest\x12,\n\x08\x65nd_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"C\n\x15\x45xcludePlayerResponse\x12*\n\x06player\x18\x01 \x01(\x0b\x32\x1a.croupier.player.v1.Player\"\x9d\x02\n\x0fSetLimitRequest\x12\x1c\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x32\n\rcurrency_code\x18\x02 \x01(\tB\x1b\xbaH\x18r\x16\x32\x14^[A-Z][A-Z0-9]{2,9}$\x12\x37\n\x04kind\x18\x03 \x01(\x0e\x32\x1d.croupier.wallet.v1.LimitKindB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12;\n\x06period\x18\x04 \x01(\x0e\x32\x1f.croupier.wallet.v1.LimitPeriodB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12.\n\x0fmax_minor_units\x18\x05 \x01(\x03\x42\x10\xbaH\r\"\x0b\x18\x80\x80\x9a\xa6\xea\xaf\xe3\x01(\x00H\x00\x88\x01\x01\x42\x12\n\x10_max_minor_units\"<\n\x10SetLimitResponse\x12(\n\x05limit\x18\x01 \x01(\x0b\x32\x19.croupier.player.v1.Limit\"\x13\n\x11ListLimitsRequest\"?\n\x12ListLimitsResponse\x12)\n\x06limits\x18\x01 \x03(\x0b\x32\x19.croupier.player.v1.Limit\"b\n\x12\x42lockPlayerRequest\x12\x1b\n\tplayer_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12/\n\x06reason\x18\x02 \x01(\tB\x1f\xbaH\x1cr\x1a\x10\x03\x18\xf4\x03\x32\x13^[^\\x00-\\x1f\\x7f]*$\"A\n\x13\x42lockPlayerResponse\x12*\n\x06player\x18\x01 \x01(\x0b\x32\x1a.croupier.player.v1.Player\"d\n\x14UnblockPlayerRequest\x12\x1b\n\tplayer_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12/\n\x06reason\x18\x02 \x01(\tB\x1f\xbaH\x1cr\x1a\x10\x03\x18\xf4\x03\x32\x13^[^\\x00-\\x1f\\x7f]*$\"C\n\x15UnblockPlayerResponse\x12*\n\x06player\x18\x01 \x01(\x0b\x32\x1a.croupier.player.v1.Player\"/\n\x10\x43heckPlayRequest\x12\x1b\n\tplayer_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"F\n\x11\x43heckPlayResponse\x12\x31\n\x06player\x18\x01 \x01(\x0b\x32!.croupier.player.v1.PlayerSummary2\xb4\n\n\rPlayerService\x12\x91\x01\n\x0eRegisterPlayer\x12).croupier.player.v1.RegisterPlayerRequest\x1a*.croupier.player.v1.RegisterPlayerResponse\"(\x90\x02\x02\xaa\xbb\x18\x02\x08\x01\x82\xd3\xe4\x93\x02\x19\"\x14/v1/players:register:\x01*\x12u\n\tGetPlayer\x12$.croupier.player.v1.GetPlayerRequest\x1a%.croupier.player.v1.GetPlayerResponse\"\x1b\x90\x02\x01\xaa\xbb\x18\x02\x08\x02\x82\xd3\xe4\x93\x02\x0c\x12\n/v1/player\x12\x96\x01\n\x0eVerifyIdentity\x12).croupier.player.v1.VerifyIdentityRequest\x1a*.croupier.player.v1.VerifyIdentityResponse\"-\x90\x02\x02\xaa\xbb\x18\x02\x08\x02\x82\xd3\xe4\x93\x02\x1e\"\x19/v1/player:verifyIdentity:\x01*\x12\x8c\x01\n\rExcludePlayer\x12(.croupier.player.v1.ExcludePlayerRequest\x1a).croupier.player.v1.ExcludePlayerResponse\"&\x90\x02\x02\xaa\xbb\x18\x02\x08\x02\x82\xd3\xe4\x93\x02\x17\"\x12/v1/player:exclude:\x01*\x12\x80\x01\n\x08SetLimit\x12#.croupier.player.v1.SetLimitRequest\x1a$.croupier.player.v1.SetLimitResponse\")\x90\x02\x02\xaa\xbb\x18\x02\x08\x02\x82\xd3\xe4\x93\x02\x1a\"\x15/v1/player/limits:set:\x01*\x12\x7f\n\nListLimits\x12%.croupier.player.v1.ListLimitsRequest\x1a&.croupier.player.v1.ListLimitsResponse\"\"\x90\x02\x01\xaa\xbb\x18\x02\x08\x02\x82\xd3\xe4\x93\x02\x13\x12\x11/v1/player/limits\x12\xa4\x01\n\x0b\x42lockPlayer\x12&.croupier.player.v1.BlockPlayerRequest\x1a\'.croupier.player.v1.BlockPlayerResponse\"D\x90\x02\x02\xaa\xbb\x18\x15\x08\x03\x12\x05\x61\x64min\x12\ncompliance\x82\xd3\xe4\x93\x02\"\"\x1d/v1/players/{player_id}:block:\x01*\x12\xac\x01\n\rUnblockPlayer\x12(.croupier.player.v1.UnblockPlayerRequest\x1a).croupier.player.v1.UnblockPlayerResponse\"F\x90\x02\x02\xaa\xbb\x18\x15\x08\x03\x12\x05\x61\x64min\x12\ncompliance\x82\xd3\xe4\x93\x02$\"\x1f/v1/players/{player_id}:unblock:\x01*\x12\x95\x01\n\tCheckPlay\x12$.croupier.player.v1.CheckPlayRequest\x1a%.croupier.player.v1.CheckPlayResponse\";\x90\x02\x01\xaa\xbb\x18\x08\x08\x05\x1a\x04game\xb2\xbb\x18(A launch asks it; nobody calls it alone.b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -58,6 +59,16 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REGISTERPLAYERREQUEST'].fields_by_name['terms_accepted']._serialized_options = b'\272H\004j\002\010\001'
   _globals['_VERIFYIDENTITYREQUEST'].fields_by_name['document_number']._loaded_options = None
   _globals['_VERIFYIDENTITYREQUEST'].fields_by_name['document_number']._serialized_options = b'\272H\033r\031\020\004\030@2\023^[^\\x00-\\x1f\\x7f]*$\370\273\030\001'
+  _globals['_SETLIMITREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_SETLIMITREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\005r\003\260\001\001'
+  _globals['_SETLIMITREQUEST'].fields_by_name['currency_code']._loaded_options = None
+  _globals['_SETLIMITREQUEST'].fields_by_name['currency_code']._serialized_options = b'\272H\030r\0262\024^[A-Z][A-Z0-9]{2,9}$'
+  _globals['_SETLIMITREQUEST'].fields_by_name['kind']._loaded_options = None
+  _globals['_SETLIMITREQUEST'].fields_by_name['kind']._serialized_options = b'\272H\007\202\001\004\020\001 \000'
+  _globals['_SETLIMITREQUEST'].fields_by_name['period']._loaded_options = None
+  _globals['_SETLIMITREQUEST'].fields_by_name['period']._serialized_options = b'\272H\007\202\001\004\020\001 \000'
+  _globals['_SETLIMITREQUEST'].fields_by_name['max_minor_units']._loaded_options = None
+  _globals['_SETLIMITREQUEST'].fields_by_name['max_minor_units']._serialized_options = b'\272H\r\"\013\030\200\200\232\246\352\257\343\001(\000'
   _globals['_BLOCKPLAYERREQUEST'].fields_by_name['player_id']._loaded_options = None
   _globals['_BLOCKPLAYERREQUEST'].fields_by_name['player_id']._serialized_options = b'\272H\005r\003\260\001\001'
   _globals['_BLOCKPLAYERREQUEST'].fields_by_name['reason']._loaded_options = None
@@ -76,40 +87,52 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PLAYERSERVICE'].methods_by_name['VerifyIdentity']._serialized_options = b'\220\002\002\252\273\030\002\010\002\202\323\344\223\002\036\"\031/v1/player:verifyIdentity:\001*'
   _globals['_PLAYERSERVICE'].methods_by_name['ExcludePlayer']._loaded_options = None
   _globals['_PLAYERSERVICE'].methods_by_name['ExcludePlayer']._serialized_options = b'\220\002\002\252\273\030\002\010\002\202\323\344\223\002\027\"\022/v1/player:exclude:\001*'
+  _globals['_PLAYERSERVICE'].methods_by_name['SetLimit']._loaded_options = None
+  _globals['_PLAYERSERVICE'].methods_by_name['SetLimit']._serialized_options = b'\220\002\002\252\273\030\002\010\002\202\323\344\223\002\032\"\025/v1/player/limits:set:\001*'
+  _globals['_PLAYERSERVICE'].methods_by_name['ListLimits']._loaded_options = None
+  _globals['_PLAYERSERVICE'].methods_by_name['ListLimits']._serialized_options = b'\220\002\001\252\273\030\002\010\002\202\323\344\223\002\023\022\021/v1/player/limits'
   _globals['_PLAYERSERVICE'].methods_by_name['BlockPlayer']._loaded_options = None
   _globals['_PLAYERSERVICE'].methods_by_name['BlockPlayer']._serialized_options = b'\220\002\002\252\273\030\025\010\003\022\005admin\022\ncompliance\202\323\344\223\002\"\"\035/v1/players/{player_id}:block:\001*'
   _globals['_PLAYERSERVICE'].methods_by_name['UnblockPlayer']._loaded_options = None
   _globals['_PLAYERSERVICE'].methods_by_name['UnblockPlayer']._serialized_options = b'\220\002\002\252\273\030\025\010\003\022\005admin\022\ncompliance\202\323\344\223\002$\"\037/v1/players/{player_id}:unblock:\001*'
   _globals['_PLAYERSERVICE'].methods_by_name['CheckPlay']._loaded_options = None
   _globals['_PLAYERSERVICE'].methods_by_name['CheckPlay']._serialized_options = b'\220\002\001\252\273\030\010\010\005\032\004game\262\273\030(A launch asks it; nobody calls it alone.'
-  _globals['_REGISTERPLAYERREQUEST']._serialized_start=224
-  _globals['_REGISTERPLAYERREQUEST']._serialized_end=713
-  _globals['_REGISTERPLAYERRESPONSE']._serialized_start=715
-  _globals['_REGISTERPLAYERRESPONSE']._serialized_end=783
-  _globals['_GETPLAYERREQUEST']._serialized_start=785
-  _globals['_GETPLAYERREQUEST']._serialized_end=803
-  _globals['_GETPLAYERRESPONSE']._serialized_start=805
-  _globals['_GETPLAYERRESPONSE']._serialized_end=868
-  _globals['_VERIFYIDENTITYREQUEST']._serialized_start=870
-  _globals['_VERIFYIDENTITYREQUEST']._serialized_end=954
-  _globals['_VERIFYIDENTITYRESPONSE']._serialized_start=956
-  _globals['_VERIFYIDENTITYRESPONSE']._serialized_end=1024
-  _globals['_EXCLUDEPLAYERREQUEST']._serialized_start=1026
-  _globals['_EXCLUDEPLAYERREQUEST']._serialized_end=1094
-  _globals['_EXCLUDEPLAYERRESPONSE']._serialized_start=1096
-  _globals['_EXCLUDEPLAYERRESPONSE']._serialized_end=1163
-  _globals['_BLOCKPLAYERREQUEST']._serialized_start=1165
-  _globals['_BLOCKPLAYERREQUEST']._serialized_end=1263
-  _globals['_BLOCKPLAYERRESPONSE']._serialized_start=1265
-  _globals['_BLOCKPLAYERRESPONSE']._serialized_end=1330
-  _globals['_UNBLOCKPLAYERREQUEST']._serialized_start=1332
-  _globals['_UNBLOCKPLAYERREQUEST']._serialized_end=1432
-  _globals['_UNBLOCKPLAYERRESPONSE']._serialized_start=1434
-  _globals['_UNBLOCKPLAYERRESPONSE']._serialized_end=1501
-  _globals['_CHECKPLAYREQUEST']._serialized_start=1503
-  _globals['_CHECKPLAYREQUEST']._serialized_end=1550
-  _globals['_CHECKPLAYRESPONSE']._serialized_start=1552
-  _globals['_CHECKPLAYRESPONSE']._serialized_end=1622
-  _globals['_PLAYERSERVICE']._serialized_start=1625
-  _globals['_PLAYERSERVICE']._serialized_end=2697
+  _globals['_REGISTERPLAYERREQUEST']._serialized_start=262
+  _globals['_REGISTERPLAYERREQUEST']._serialized_end=751
+  _globals['_REGISTERPLAYERRESPONSE']._serialized_start=753
+  _globals['_REGISTERPLAYERRESPONSE']._serialized_end=821
+  _globals['_GETPLAYERREQUEST']._serialized_start=823
+  _globals['_GETPLAYERREQUEST']._serialized_end=841
+  _globals['_GETPLAYERRESPONSE']._serialized_start=843
+  _globals['_GETPLAYERRESPONSE']._serialized_end=906
+  _globals['_VERIFYIDENTITYREQUEST']._serialized_start=908
+  _globals['_VERIFYIDENTITYREQUEST']._serialized_end=992
+  _globals['_VERIFYIDENTITYRESPONSE']._serialized_start=994
+  _globals['_VERIFYIDENTITYRESPONSE']._serialized_end=1062
+  _globals['_EXCLUDEPLAYERREQUEST']._serialized_start=1064
+  _globals['_EXCLUDEPLAYERREQUEST']._serialized_end=1132
+  _globals['_EXCLUDEPLAYERRESPONSE']._serialized_start=1134
+  _globals['_EXCLUDEPLAYERRESPONSE']._serialized_end=1201
+  _globals['_SETLIMITREQUEST']._serialized_start=1204
+  _globals['_SETLIMITREQUEST']._serialized_end=1489
+  _globals['_SETLIMITRESPONSE']._serialized_start=1491
+  _globals['_SETLIMITRESPONSE']._serialized_end=1551
+  _globals['_LISTLIMITSREQUEST']._serialized_start=1553
+  _globals['_LISTLIMITSREQUEST']._serialized_end=1572
+  _globals['_LISTLIMITSRESPONSE']._serialized_start=1574
+  _globals['_LISTLIMITSRESPONSE']._serialized_end=1637
+  _globals['_BLOCKPLAYERREQUEST']._serialized_start=1639
+  _globals['_BLOCKPLAYERREQUEST']._serialized_end=1737
+  _globals['_BLOCKPLAYERRESPONSE']._serialized_start=1739
+  _globals['_BLOCKPLAYERRESPONSE']._serialized_end=1804
+  _globals['_UNBLOCKPLAYERREQUEST']._serialized_start=1806
+  _globals['_UNBLOCKPLAYERREQUEST']._serialized_end=1906
+  _globals['_UNBLOCKPLAYERRESPONSE']._serialized_start=1908
+  _globals['_UNBLOCKPLAYERRESPONSE']._serialized_end=1975
+  _globals['_CHECKPLAYREQUEST']._serialized_start=1977
+  _globals['_CHECKPLAYREQUEST']._serialized_end=2024
+  _globals['_CHECKPLAYRESPONSE']._serialized_start=2026
+  _globals['_CHECKPLAYRESPONSE']._serialized_end=2096
+  _globals['_PLAYERSERVICE']._serialized_start=2099
+  _globals['_PLAYERSERVICE']._serialized_end=3431
 # @@protoc_insertion_point(module_scope)

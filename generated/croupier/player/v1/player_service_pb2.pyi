@@ -3,10 +3,13 @@
 isort:skip_file
 Players: registration, identity, and whether they may play."""
 
+from collections import abc as _abc
 from croupier.player.v1 import player_pb2 as _player_pb2
+from croupier.wallet.v1 import back_office_pb2 as _back_office_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -236,6 +239,111 @@ class ExcludePlayerResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ExcludePlayerResponse: _TypeAlias = ExcludePlayerResponse  # noqa: Y015
+
+@_typing.final
+class SetLimitRequest(_message.Message):
+    """Asks to set or lift a limit of the calling player."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    CURRENCY_CODE_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    PERIOD_FIELD_NUMBER: _builtins.int
+    MAX_MINOR_UNITS_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """The client's id for this wish (UUID). A repeat with the same id and content has no effect."""
+    currency_code: _builtins.str
+    """The currency: one in which the player has a wallet."""
+    kind: _back_office_pb2.LimitKind.ValueType
+    """What it counts."""
+    period: _back_office_pb2.LimitPeriod.ValueType
+    """How long it counts before it starts anew."""
+    max_minor_units: _builtins.int
+    """The most in one period, in minor units of the currency, 0 to 10^15. Unset: lifts the limit."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        currency_code: _builtins.str = ...,
+        kind: _back_office_pb2.LimitKind.ValueType = ...,
+        period: _back_office_pb2.LimitPeriod.ValueType = ...,
+        max_minor_units: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_minor_units", b"_max_minor_units", "max_minor_units", b"max_minor_units"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_minor_units", b"_max_minor_units", "currency_code", b"currency_code", "kind", b"kind", "max_minor_units", b"max_minor_units", "period", b"period", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__max_minor_units: _TypeAlias = _typing.Literal["max_minor_units"]  # noqa: Y015
+    _WhichOneofArgType__max_minor_units: _TypeAlias = _typing.Literal["_max_minor_units", b"_max_minor_units"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_minor_units) -> _WhichOneofReturnType__max_minor_units | None: ...
+
+Global___SetLimitRequest: _TypeAlias = SetLimitRequest  # noqa: Y015
+
+@_typing.final
+class SetLimitResponse(_message.Message):
+    """The limit as it is now."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LIMIT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def limit(self) -> _player_pb2.Limit:
+        """The limit."""
+
+    def __init__(
+        self,
+        *,
+        limit: _player_pb2.Limit | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["limit", b"limit"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["limit", b"limit"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetLimitResponse: _TypeAlias = SetLimitResponse  # noqa: Y015
+
+@_typing.final
+class ListLimitsRequest(_message.Message):
+    """Asks for the calling player's limits."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListLimitsRequest: _TypeAlias = ListLimitsRequest  # noqa: Y015
+
+@_typing.final
+class ListLimitsResponse(_message.Message):
+    """The calling player's limits."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LIMITS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def limits(self) -> _containers.RepeatedCompositeFieldContainer[_player_pb2.Limit]:
+        """In order of currency, kind and period."""
+
+    def __init__(
+        self,
+        *,
+        limits: _abc.Iterable[_player_pb2.Limit] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["limits", b"limits"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListLimitsResponse: _TypeAlias = ListLimitsResponse  # noqa: Y015
 
 @_typing.final
 class BlockPlayerRequest(_message.Message):

@@ -26,7 +26,8 @@ if _version_not_supported:
 
 
 class PlayerServiceStub:
-    """Owns the person behind an account: profile, identity check and exclusion.
+    """Owns the person behind an account: profile, identity check, exclusion, and the limits that the
+    player chose.
     """
 
     def __init__(self, channel):
@@ -55,6 +56,16 @@ class PlayerServiceStub:
                 request_serializer=croupier_dot_player_dot_v1_dot_player__service__pb2.ExcludePlayerRequest.SerializeToString,
                 response_deserializer=croupier_dot_player_dot_v1_dot_player__service__pb2.ExcludePlayerResponse.FromString,
                 _registered_method=True)
+        self.SetLimit = channel.unary_unary(
+                '/croupier.player.v1.PlayerService/SetLimit',
+                request_serializer=croupier_dot_player_dot_v1_dot_player__service__pb2.SetLimitRequest.SerializeToString,
+                response_deserializer=croupier_dot_player_dot_v1_dot_player__service__pb2.SetLimitResponse.FromString,
+                _registered_method=True)
+        self.ListLimits = channel.unary_unary(
+                '/croupier.player.v1.PlayerService/ListLimits',
+                request_serializer=croupier_dot_player_dot_v1_dot_player__service__pb2.ListLimitsRequest.SerializeToString,
+                response_deserializer=croupier_dot_player_dot_v1_dot_player__service__pb2.ListLimitsResponse.FromString,
+                _registered_method=True)
         self.BlockPlayer = channel.unary_unary(
                 '/croupier.player.v1.PlayerService/BlockPlayer',
                 request_serializer=croupier_dot_player_dot_v1_dot_player__service__pb2.BlockPlayerRequest.SerializeToString,
@@ -73,7 +84,8 @@ class PlayerServiceStub:
 
 
 class PlayerServiceServicer:
-    """Owns the person behind an account: profile, identity check and exclusion.
+    """Owns the person behind an account: profile, identity check, exclusion, and the limits that the
+    player chose.
     """
 
     def RegisterPlayer(self, request, context):
@@ -112,6 +124,33 @@ class PlayerServiceServicer:
         When this answers, no bet and no deposit of the player is accepted anywhere; wins, rollbacks
         and withdrawals still are (GLI-19 A.3.8). It can be prolonged and never shortened: returns
         FAILED_PRECONDITION with EXCLUSION_NOT_SHORTENED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetLimit(self, request, context):
+        """Sets or lifts a limit of the calling player on gross deposits, on stakes or on losses.
+
+        A maximum that is no higher than the one in force, or the first one, applies at once: when this
+        answers, no bet and no deposit passes it. A higher one, or none, begins by itself after 24 hours
+        (GLI-19 A.3.7, UKGC RTS 12B); until then the one in force stays. Each wish takes the place of
+        one that is still to come, so asking for the maximum in force cancels it. Asking again for what
+        is to come leaves its time as it is. Each currency, kind and period is a limit of its own, and
+        the strictest applies, an operator's included (GLI-19 2.5.5b).
+
+        Safe to repeat with the same `request_id`: the answer is the limit as it is then. Returns
+        FAILED_PRECONDITION with CURRENCY_NOT_HELD, ALREADY_EXISTS with REQUEST_ID_REUSED, and
+        UNAVAILABLE if the wallet does not confirm; the wish is recorded then, and a repeat or the
+        service itself brings it to the wallet.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListLimits(self, request, context):
+        """Lists the limits of the calling player that are in force or to come: at most nine for each
+        currency.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -168,6 +207,16 @@ def add_PlayerServiceServicer_to_server(servicer, server):
                     request_deserializer=croupier_dot_player_dot_v1_dot_player__service__pb2.ExcludePlayerRequest.FromString,
                     response_serializer=croupier_dot_player_dot_v1_dot_player__service__pb2.ExcludePlayerResponse.SerializeToString,
             ),
+            'SetLimit': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetLimit,
+                    request_deserializer=croupier_dot_player_dot_v1_dot_player__service__pb2.SetLimitRequest.FromString,
+                    response_serializer=croupier_dot_player_dot_v1_dot_player__service__pb2.SetLimitResponse.SerializeToString,
+            ),
+            'ListLimits': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListLimits,
+                    request_deserializer=croupier_dot_player_dot_v1_dot_player__service__pb2.ListLimitsRequest.FromString,
+                    response_serializer=croupier_dot_player_dot_v1_dot_player__service__pb2.ListLimitsResponse.SerializeToString,
+            ),
             'BlockPlayer': grpc.unary_unary_rpc_method_handler(
                     servicer.BlockPlayer,
                     request_deserializer=croupier_dot_player_dot_v1_dot_player__service__pb2.BlockPlayerRequest.FromString,
@@ -192,7 +241,8 @@ def add_PlayerServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class PlayerService:
-    """Owns the person behind an account: profile, identity check and exclusion.
+    """Owns the person behind an account: profile, identity check, exclusion, and the limits that the
+    player chose.
     """
 
     @staticmethod
@@ -293,6 +343,60 @@ class PlayerService:
             '/croupier.player.v1.PlayerService/ExcludePlayer',
             croupier_dot_player_dot_v1_dot_player__service__pb2.ExcludePlayerRequest.SerializeToString,
             croupier_dot_player_dot_v1_dot_player__service__pb2.ExcludePlayerResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetLimit(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/croupier.player.v1.PlayerService/SetLimit',
+            croupier_dot_player_dot_v1_dot_player__service__pb2.SetLimitRequest.SerializeToString,
+            croupier_dot_player_dot_v1_dot_player__service__pb2.SetLimitResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListLimits(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/croupier.player.v1.PlayerService/ListLimits',
+            croupier_dot_player_dot_v1_dot_player__service__pb2.ListLimitsRequest.SerializeToString,
+            croupier_dot_player_dot_v1_dot_player__service__pb2.ListLimitsResponse.FromString,
             options,
             channel_credentials,
             insecure,

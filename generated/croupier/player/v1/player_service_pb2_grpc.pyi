@@ -27,7 +27,9 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class PlayerServiceStub:
-    """Owns the person behind an account: profile, identity check and exclusion."""
+    """Owns the person behind an account: profile, identity check, exclusion, and the limits that the
+    player chose.
+    """
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -57,6 +59,25 @@ class PlayerServiceStub:
     and withdrawals still are (GLI-19 A.3.8). It can be prolonged and never shortened: returns
     FAILED_PRECONDITION with EXCLUSION_NOT_SHORTENED.
     """
+    SetLimit: _grpc.UnaryUnaryMultiCallable[_player_service_pb2.SetLimitRequest, _player_service_pb2.SetLimitResponse]
+    """Sets or lifts a limit of the calling player on gross deposits, on stakes or on losses.
+
+    A maximum that is no higher than the one in force, or the first one, applies at once: when this
+    answers, no bet and no deposit passes it. A higher one, or none, begins by itself after 24 hours
+    (GLI-19 A.3.7, UKGC RTS 12B); until then the one in force stays. Each wish takes the place of
+    one that is still to come, so asking for the maximum in force cancels it. Asking again for what
+    is to come leaves its time as it is. Each currency, kind and period is a limit of its own, and
+    the strictest applies, an operator's included (GLI-19 2.5.5b).
+
+    Safe to repeat with the same `request_id`: the answer is the limit as it is then. Returns
+    FAILED_PRECONDITION with CURRENCY_NOT_HELD, ALREADY_EXISTS with REQUEST_ID_REUSED, and
+    UNAVAILABLE if the wallet does not confirm; the wish is recorded then, and a repeat or the
+    service itself brings it to the wallet.
+    """
+    ListLimits: _grpc.UnaryUnaryMultiCallable[_player_service_pb2.ListLimitsRequest, _player_service_pb2.ListLimitsResponse]
+    """Lists the limits of the calling player that are in force or to come: at most nine for each
+    currency.
+    """
     BlockPlayer: _grpc.UnaryUnaryMultiCallable[_player_service_pb2.BlockPlayerRequest, _player_service_pb2.BlockPlayerResponse]
     """Blocks a player: no bet, deposit or withdrawal until `UnblockPlayer`.
 
@@ -75,7 +96,9 @@ class PlayerServiceStub:
 
 @_typing.type_check_only
 class PlayerServiceAsyncStub(PlayerServiceStub):
-    """Owns the person behind an account: profile, identity check and exclusion."""
+    """Owns the person behind an account: profile, identity check, exclusion, and the limits that the
+    player chose.
+    """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     RegisterPlayer: _aio.UnaryUnaryMultiCallable[_player_service_pb2.RegisterPlayerRequest, _player_service_pb2.RegisterPlayerResponse]  # type: ignore[assignment]
@@ -102,6 +125,25 @@ class PlayerServiceAsyncStub(PlayerServiceStub):
     and withdrawals still are (GLI-19 A.3.8). It can be prolonged and never shortened: returns
     FAILED_PRECONDITION with EXCLUSION_NOT_SHORTENED.
     """
+    SetLimit: _aio.UnaryUnaryMultiCallable[_player_service_pb2.SetLimitRequest, _player_service_pb2.SetLimitResponse]  # type: ignore[assignment]
+    """Sets or lifts a limit of the calling player on gross deposits, on stakes or on losses.
+
+    A maximum that is no higher than the one in force, or the first one, applies at once: when this
+    answers, no bet and no deposit passes it. A higher one, or none, begins by itself after 24 hours
+    (GLI-19 A.3.7, UKGC RTS 12B); until then the one in force stays. Each wish takes the place of
+    one that is still to come, so asking for the maximum in force cancels it. Asking again for what
+    is to come leaves its time as it is. Each currency, kind and period is a limit of its own, and
+    the strictest applies, an operator's included (GLI-19 2.5.5b).
+
+    Safe to repeat with the same `request_id`: the answer is the limit as it is then. Returns
+    FAILED_PRECONDITION with CURRENCY_NOT_HELD, ALREADY_EXISTS with REQUEST_ID_REUSED, and
+    UNAVAILABLE if the wallet does not confirm; the wish is recorded then, and a repeat or the
+    service itself brings it to the wallet.
+    """
+    ListLimits: _aio.UnaryUnaryMultiCallable[_player_service_pb2.ListLimitsRequest, _player_service_pb2.ListLimitsResponse]  # type: ignore[assignment]
+    """Lists the limits of the calling player that are in force or to come: at most nine for each
+    currency.
+    """
     BlockPlayer: _aio.UnaryUnaryMultiCallable[_player_service_pb2.BlockPlayerRequest, _player_service_pb2.BlockPlayerResponse]  # type: ignore[assignment]
     """Blocks a player: no bet, deposit or withdrawal until `UnblockPlayer`.
 
@@ -119,7 +161,9 @@ class PlayerServiceAsyncStub(PlayerServiceStub):
     """
 
 class PlayerServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Owns the person behind an account: profile, identity check and exclusion."""
+    """Owns the person behind an account: profile, identity check, exclusion, and the limits that the
+    player chose.
+    """
 
     @_abc_1.abstractmethod
     def RegisterPlayer(
@@ -167,6 +211,37 @@ class PlayerServiceServicer(metaclass=_abc_1.ABCMeta):
         When this answers, no bet and no deposit of the player is accepted anywhere; wins, rollbacks
         and withdrawals still are (GLI-19 A.3.8). It can be prolonged and never shortened: returns
         FAILED_PRECONDITION with EXCLUSION_NOT_SHORTENED.
+        """
+
+    @_abc_1.abstractmethod
+    def SetLimit(
+        self,
+        request: _player_service_pb2.SetLimitRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_player_service_pb2.SetLimitResponse, _abc.Awaitable[_player_service_pb2.SetLimitResponse]]:
+        """Sets or lifts a limit of the calling player on gross deposits, on stakes or on losses.
+
+        A maximum that is no higher than the one in force, or the first one, applies at once: when this
+        answers, no bet and no deposit passes it. A higher one, or none, begins by itself after 24 hours
+        (GLI-19 A.3.7, UKGC RTS 12B); until then the one in force stays. Each wish takes the place of
+        one that is still to come, so asking for the maximum in force cancels it. Asking again for what
+        is to come leaves its time as it is. Each currency, kind and period is a limit of its own, and
+        the strictest applies, an operator's included (GLI-19 2.5.5b).
+
+        Safe to repeat with the same `request_id`: the answer is the limit as it is then. Returns
+        FAILED_PRECONDITION with CURRENCY_NOT_HELD, ALREADY_EXISTS with REQUEST_ID_REUSED, and
+        UNAVAILABLE if the wallet does not confirm; the wish is recorded then, and a repeat or the
+        service itself brings it to the wallet.
+        """
+
+    @_abc_1.abstractmethod
+    def ListLimits(
+        self,
+        request: _player_service_pb2.ListLimitsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_player_service_pb2.ListLimitsResponse, _abc.Awaitable[_player_service_pb2.ListLimitsResponse]]:
+        """Lists the limits of the calling player that are in force or to come: at most nine for each
+        currency.
         """
 
     @_abc_1.abstractmethod

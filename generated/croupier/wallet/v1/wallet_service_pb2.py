@@ -25,12 +25,13 @@ _sym_db = _symbol_database.Default()
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from croupier.options.v1 import options_pb2 as croupier_dot_options_dot_v1_dot_options__pb2
 from croupier.type.v1 import money_pb2 as croupier_dot_type_dot_v1_dot_money__pb2
+from croupier.wallet.v1 import back_office_pb2 as croupier_dot_wallet_dot_v1_dot_back__office__pb2
 from croupier.wallet.v1 import wallet_pb2 as croupier_dot_wallet_dot_v1_dot_wallet__pb2
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'croupier/wallet/v1/wallet_service.proto\x12\x12\x63roupier.wallet.v1\x1a\x1b\x62uf/validate/validate.proto\x1a!croupier/options/v1/options.proto\x1a\x1c\x63roupier/type/v1/money.proto\x1a\x1f\x63roupier/wallet/v1/wallet.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"d\n\x11OpenWalletRequest\x12\x1b\n\tplayer_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x32\n\rcurrency_code\x18\x02 \x01(\tB\x1b\xbaH\x18r\x16\x32\x14^[A-Z][A-Z0-9]{2,9}$\"@\n\x12OpenWalletResponse\x12*\n\x06result\x18\x01 \x01(\x0b\x32\x1a.croupier.wallet.v1.Result\"\x9f\x01\n\x16SetRestrictionsRequest\x12\x1c\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x1b\n\tplayer_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12J\n\x0crestrictions\x18\x03 \x03(\x0e\x32\x1f.croupier.wallet.v1.RestrictionB\x13\xbaH\x10\x92\x01\r\x10\x04\x18\x01\"\x07\x82\x01\x04\x10\x01 \x00\"E\n\x17SetRestrictionsResponse\x12*\n\x06result\x18\x01 \x01(\x0b\x32\x1a.croupier.wallet.v1.Result\"\xfb\x01\n\x0e\x44\x65positRequest\x12\x1c\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x1b\n\tplayer_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12z\n\x06\x61mount\x18\x03 \x01(\x0b\x32\x17.croupier.type.v1.MoneyBQ\xbaHN\xba\x01H\n\x0f\x61mount_positive\x12\x1fmust be more than 0 minor units\x1a\x14this.minor_units > 0\xc8\x01\x01\x12\x32\n\x14\x61uthorization_number\x18\x04 \x01(\tB\x14\xbaH\x11r\x0f\x10\x01\x18\x80\x01\x32\x08^[ -~]*$\"=\n\x0f\x44\x65positResponse\x12*\n\x06result\x18\x01 \x01(\x0b\x32\x1a.croupier.wallet.v1.Result\"\xc6\x02\n\nBetRequest\x12-\n\x06source\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^[a-z][a-z0-9-]{1,31}$\x12-\n\x0etransaction_id\x18\x02 \x01(\tB\x15\xbaH\x12r\x10\x32\x0e^[ -~]{1,128}$\x12\x1b\n\tplayer_id\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12/\n\x06\x61mount\x18\x04 \x01(\x0b\x32\x17.croupier.type.v1.MoneyB\x06\xbaH\x03\xc8\x01\x01\x12\'\n\x08round_id\x18\x05 \x01(\tB\x15\xbaH\x12r\x10\x32\x0e^[ -~]{1,128}$\x12)\n\x07game_id\x18\x06 \x01(\tB\x18\xbaH\x15r\x13\x32\x11^[a-z0-9-]{0,64}$\x12\x13\n\x0b\x63lose_round\x18\x07 \x01(\x08\x12#\n\x0fwager_weight_bp\x18\x08 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\x90N(\x00\"9\n\x0b\x42\x65tResponse\x12*\n\x06result\x18\x01 \x01(\x0b\x32\x1a.croupier.wallet.v1.Result\"\xda\x02\n\nWinRequest\x12-\n\x06source\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^[a-z][a-z0-9-]{1,31}$\x12-\n\x0etransaction_id\x18\x02 \x01(\tB\x15\xbaH\x12r\x10\x32\x0e^[ -~]{1,128}$\x12\x1b\n\tplayer_id\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12/\n\x06\x61mount\x18\x04 \x01(\x0b\x32\x17.croupier.type.v1.MoneyB\x06\xbaH\x03\xc8\x01\x01\x12\'\n\x08round_id\x18\x05 \x01(\tB\x15\xbaH\x12r\x10\x32\x0e^[ -~]{1,128}$\x12\x37\n\x18reference_transaction_id\x18\x06 \x01(\tB\x15\xbaH\x12r\x10\x32\x0e^[ -~]{0,128}$\x12)\n\x07game_id\x18\x07 \x01(\tB\x18\xbaH\x15r\x13\x32\x11^[a-z0-9-]{0,64}$\x12\x13\n\x0b\x63lose_round\x18\x08 \x01(\x08\"9\n\x0bWinResponse\x12*\n\x06result\x18\x01 \x01(\x0b\x32\x1a.croupier.wallet.v1.Result\"\xe1\x02\n\x0fRollbackRequest\x12-\n\x06source\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^[a-z][a-z0-9-]{1,31}$\x12-\n\x0etransaction_id\x18\x02 \x01(\tB\x15\xbaH\x12r\x10\x32\x0e^[ -~]{1,128}$\x12\x1b\n\tplayer_id\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x32\n\rcurrency_code\x18\x04 \x01(\tB\x1b\xbaH\x18r\x16\x32\x14^[A-Z][A-Z0-9]{2,9}$\x12\x36\n\x17original_transaction_id\x18\x05 \x01(\tB\x15\xbaH\x12r\x10\x32\x0e^[ -~]{1,128}$\x12\'\n\x08round_id\x18\x06 \x01(\tB\x15\xbaH\x12r\x10\x32\x0e^[ -~]{1,128}$\x12)\n\x07game_id\x18\x07 \x01(\tB\x18\xbaH\x15r\x13\x32\x11^[a-z0-9-]{0,64}$\x12\x13\n\x0b\x63lose_round\x18\x08 \x01(\x08\">\n\x10RollbackResponse\x12*\n\x06result\x18\x01 \x01(\x0b\x32\x1a.croupier.wallet.v1.Result\"\x96\x02\n\x11\x43loseRoundRequest\x12-\n\x06source\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^[a-z][a-z0-9-]{1,31}$\x12-\n\x0etransaction_id\x18\x02 \x01(\tB\x15\xbaH\x12r\x10\x32\x0e^[ -~]{1,128}$\x12\x1b\n\tplayer_id\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x32\n\rcurrency_code\x18\x04 \x01(\tB\x1b\xbaH\x18r\x16\x32\x14^[A-Z][A-Z0-9]{2,9}$\x12\'\n\x08round_id\x18\x05 \x01(\tB\x15\xbaH\x12r\x10\x32\x0e^[ -~]{1,128}$\x12)\n\x07game_id\x18\x06 \x01(\tB\x18\xbaH\x15r\x13\x32\x11^[a-z0-9-]{0,64}$\"@\n\x12\x43loseRoundResponse\x12*\n\x06result\x18\x01 \x01(\x0b\x32\x1a.croupier.wallet.v1.Result\"r\n\x12GetTransferRequest\x12-\n\x06source\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^[a-z][a-z0-9-]{1,31}$\x12-\n\x0etransaction_id\x18\x02 \x01(\tB\x15\xbaH\x12r\x10\x32\x0e^[ -~]{1,128}$\"A\n\x13GetTransferResponse\x12*\n\x06result\x18\x01 \x01(\x0b\x32\x1a.croupier.wallet.v1.Result\"d\n\x11GetBalanceRequest\x12\x1b\n\tplayer_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x32\n\rcurrency_code\x18\x02 \x01(\tB\x1b\xbaH\x18r\x16\x32\x14^[A-Z][A-Z0-9]{2,9}$\"B\n\x12GetBalanceResponse\x12,\n\x07\x62\x61lance\x18\x01 \x01(\x0b\x32\x1b.croupier.wallet.v1.Balance\"\x15\n\x13ListBalancesRequest\"E\n\x14ListBalancesResponse\x12-\n\x08\x62\x61lances\x18\x01 \x03(\x0b\x32\x1b.croupier.wallet.v1.Balance\"2\n\x14WatchBalancesRequest\x12\x1a\n\tafter_seq\x18\x01 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\"\xb2\x01\n\x15WatchBalancesResponse\x12.\n\x07\x62\x61lance\x18\x01 \x01(\x0b\x32\x1b.croupier.wallet.v1.BalanceH\x00\x12\x32\n\theartbeat\x18\x02 \x01(\x0b\x32\x1d.croupier.wallet.v1.HeartbeatH\x00\x12,\n\x03\x65nd\x18\x03 \x01(\x0b\x32\x1d.croupier.wallet.v1.StreamEndH\x00\x42\x07\n\x05\x65vent\"\xbb\x01\n\x12ListEntriesRequest\x12\x32\n\rcurrency_code\x18\x01 \x01(\tB\x1b\xbaH\x18r\x16\x32\x14^[A-Z][A-Z0-9]{2,9}$\x12\x34\n\x06\x62ucket\x18\x02 \x01(\x0e\x32\x1a.croupier.wallet.v1.BucketB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x1d\n\tpage_size\x18\x03 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12\x1c\n\npage_token\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x02\"Z\n\x13ListEntriesResponse\x12*\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x19.croupier.wallet.v1.Entry\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"5\n\tHeartbeat\x12(\n\x04time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x9f\x01\n\tStreamEnd\x12\x32\n\x05\x63\x61use\x18\x01 \x01(\x0e\x32#.croupier.wallet.v1.StreamEnd.Cause\"^\n\x05\x43\x61use\x12\x15\n\x11\x43\x41USE_UNSPECIFIED\x10\x00\x12\x12\n\x0e\x43\x41USE_DRAINING\x10\x01\x12\x17\n\x13\x43\x41USE_TOKEN_EXPIRED\x10\x02\x12\x11\n\rCAUSE_MAX_AGE\x10\x03\x32\xb1\x0e\n\rWalletService\x12\xa3\x01\n\nOpenWallet\x12%.croupier.wallet.v1.OpenWalletRequest\x1a&.croupier.wallet.v1.OpenWalletResponse\"F\x90\x02\x02\xaa\xbb\x18\n\x08\x05\x1a\x06player\xb2\xbb\x18\x31\x46ollows from registration; nobody calls it alone.\x12\xb6\x01\n\x0fSetRestrictions\x12*.croupier.wallet.v1.SetRestrictionsRequest\x1a+.croupier.wallet.v1.SetRestrictionsResponse\"J\x90\x02\x02\xaa\xbb\x18\n\x08\x05\x1a\x06player\xb2\xbb\x18\x35\x46ollows from a player\'s state; nobody calls it alone.\x12\x9e\x01\n\x07\x44\x65posit\x12\".croupier.wallet.v1.DepositRequest\x1a#.croupier.wallet.v1.DepositResponse\"J\x90\x02\x02\xaa\xbb\x18\x12\x08\x03\x12\x05\x61\x64min\x12\x07\x63\x61shier\x82\xd3\xe4\x93\x02+\"&/v1/players/{player_id}/wallet:deposit:\x01*\x12\x82\x01\n\x03\x42\x65t\x12\x1e.croupier.wallet.v1.BetRequest\x1a\x1f.croupier.wallet.v1.BetResponse\":\x90\x02\x02\xaa\xbb\x18\x08\x08\x05\x1a\x04game\xb2\xbb\x18\'Providers bet through the Game service.\x12\x87\x01\n\x03Win\x12\x1e.croupier.wallet.v1.WinRequest\x1a\x1f.croupier.wallet.v1.WinResponse\"?\x90\x02\x02\xaa\xbb\x18\x08\x08\x05\x1a\x04game\xb2\xbb\x18,Providers pay wins through the Game service.\x12\x97\x01\n\x08Rollback\x12#.croupier.wallet.v1.RollbackRequest\x1a$.croupier.wallet.v1.RollbackResponse\"@\x90\x02\x02\xaa\xbb\x18\x08\x08\x05\x1a\x04game\xb2\xbb\x18-Providers roll back through the Game service.\x12\x9e\x01\n\nCloseRound\x12%.croupier.wallet.v1.CloseRoundRequest\x1a&.croupier.wallet.v1.CloseRoundResponse\"A\x90\x02\x02\xaa\xbb\x18\x08\x08\x05\x1a\x04game\xb2\xbb\x18.Providers end rounds through the Game service.\x12\x95\x01\n\x0bGetTransfer\x12&.croupier.wallet.v1.GetTransferRequest\x1a\'.croupier.wallet.v1.GetTransferResponse\"5\x90\x02\x01\xaa\xbb\x18\x08\x08\x05\x1a\x04game\xb2\xbb\x18\"Resolves a doubt between services.\x12\x98\x01\n\nGetBalance\x12%.croupier.wallet.v1.GetBalanceRequest\x1a&.croupier.wallet.v1.GetBalanceResponse\";\x90\x02\x01\xaa\xbb\x18\x08\x08\x05\x1a\x04game\xb2\xbb\x18(A player\'s front end calls ListBalances.\x12\x87\x01\n\x0cListBalances\x12\'.croupier.wallet.v1.ListBalancesRequest\x1a(.croupier.wallet.v1.ListBalancesResponse\"$\x90\x02\x01\xaa\xbb\x18\x02\x08\x02\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/wallet/balances\x12\x92\x01\n\rWatchBalances\x12(.croupier.wallet.v1.WatchBalancesRequest\x1a).croupier.wallet.v1.WatchBalancesResponse\"*\x90\x02\x01\xaa\xbb\x18\x02\x08\x02\x82\xd3\xe4\x93\x02\x1b\x12\x19/v1/wallet/balances:watch0\x01\x12\x83\x01\n\x0bListEntries\x12&.croupier.wallet.v1.ListEntriesRequest\x1a\'.croupier.wallet.v1.ListEntriesResponse\"#\x90\x02\x01\xaa\xbb\x18\x02\x08\x02\x82\xd3\xe4\x93\x02\x14\x12\x12/v1/wallet/entriesb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'croupier/wallet/v1/wallet_service.proto\x12\x12\x63roupier.wallet.v1\x1a\x1b\x62uf/validate/validate.proto\x1a!croupier/options/v1/options.proto\x1a\x1c\x63roupier/type/v1/money.proto\x1a$croupier/wallet/v1/back_office.proto\x1a\x1f\x63roupier/wallet/v1/wallet.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"d\n\x11OpenWalletRequest\x12\x1b\n\tplayer_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x32\n\rcurrency_code\x18\x02 \x01(\tB\x1b\xbaH\x18r\x16\x32\x14^[A-Z][A-Z0-9]{2,9}$\"@\n\x12OpenWalletResponse\x12*\n\x06result\x18\x01 \x01(\x0b\x32\x1a.croupier.wallet.v1.Result\"\x9f\x01\n\x16SetRestrictionsRequest\x12\x1c\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x1b\n\tplayer_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12J\n\x0crestrictions\x18\x03 \x03(\x0e\x32\x1f.croupier.wallet.v1.RestrictionB\x13\xbaH\x10\x92\x01\r\x10\x04\x18\x01\"\x07\x82\x01\x04\x10\x01 \x00\"E\n\x17SetRestrictionsResponse\x12*\n\x06result\x18\x01 \x01(\x0b\x32\x1a.croupier.wallet.v1.Result\"\xea\x02\n\x0fSetLimitRequest\x12\x1c\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x1b\n\tplayer_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x32\n\rcurrency_code\x18\x03 \x01(\tB\x1b\xbaH\x18r\x16\x32\x14^[A-Z][A-Z0-9]{2,9}$\x12\x37\n\x04kind\x18\x04 \x01(\x0e\x32\x1d.croupier.wallet.v1.LimitKindB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12;\n\x06period\x18\x05 \x01(\x0e\x32\x1f.croupier.wallet.v1.LimitPeriodB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12.\n\x0fmax_minor_units\x18\x06 \x01(\x03\x42\x10\xbaH\r\"\x0b\x18\x80\x80\x9a\xa6\xea\xaf\xe3\x01(\x00H\x00\x88\x01\x01\x12.\n\nstart_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x12\n\x10_max_minor_units\">\n\x10SetLimitResponse\x12*\n\x06result\x18\x01 \x01(\x0b\x32\x1a.croupier.wallet.v1.Result\"\xfb\x01\n\x0e\x44\x65positRequest\x12\x1c\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x1b\n\tplayer_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12z\n\x06\x61mount\x18\x03 \x01(\x0b\x32\x17.croupier.type.v1.MoneyBQ\xbaHN\xba\x01H\n\x0f\x61mount_positive\x12\x1fmust be more than 0 minor units\x1a\x14this.minor_units > 0\xc8\x01\x01\x12\x32\n\x14\x61uthorization_number\x18\x04 \x01(\tB\x14\xbaH\x11r\x0f\x10\x01\x18\x80\x01\x32\x08^[ -~]*$\"=\n\x0f\x44\x65positResponse\x12*\n\x06result\x18\x01 \x01(\x0b\x32\x1a.croupier.wallet.v1.Result\"\xc6\x02\n\nBetRequest\x12-\n\x06source\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^[a-z][a-z0-9-]{1,31}$\x12-\n\x0etransaction_id\x18\x02 \x01(\tB\x15\xbaH\x12r\x10\x32\x0e^[ -~]{1,128}$\x12\x1b\n\tplayer_id\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12/\n\x06\x61mount\x18\x04 \x01(\x0b\x32\x17.croupier.type.v1.MoneyB\x06\xbaH\x03\xc8\x01\x01\x12\'\n\x08round_id\x18\x05 \x01(\tB\x15\xbaH\x12r\x10\x32\x0e^[ -~]{1,128}$\x12)\n\x07game_id\x18\x06 \x01(\tB\x18\xbaH\x15r\x13\x32\x11^[a-z0-9-]{0,64}$\x12\x13\n\x0b\x63lose_round\x18\x07 \x01(\x08\x12#\n\x0fwager_weight_bp\x18\x08 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\x90N(\x00\"9\n\x0b\x42\x65tResponse\x12*\n\x06result\x18\x01 \x01(\x0b\x32\x1a.croupier.wallet.v1.Result\"\xda\x02\n\nWinRequest\x12-\n\x06source\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^[a-z][a-z0-9-]{1,31}$\x12-\n\x0etransaction_id\x18\x02 \x01(\tB\x15\xbaH\x12r\x10\x32\x0e^[ -~]{1,128}$\x12\x1b\n\tplayer_id\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12/\n\x06\x61mount\x18\x04 \x01(\x0b\x32\x17.croupier.type.v1.MoneyB\x06\xbaH\x03\xc8\x01\x01\x12\'\n\x08round_id\x18\x05 \x01(\tB\x15\xbaH\x12r\x10\x32\x0e^[ -~]{1,128}$\x12\x37\n\x18reference_transaction_id\x18\x06 \x01(\tB\x15\xbaH\x12r\x10\x32\x0e^[ -~]{0,128}$\x12)\n\x07game_id\x18\x07 \x01(\tB\x18\xbaH\x15r\x13\x32\x11^[a-z0-9-]{0,64}$\x12\x13\n\x0b\x63lose_round\x18\x08 \x01(\x08\"9\n\x0bWinResponse\x12*\n\x06result\x18\x01 \x01(\x0b\x32\x1a.croupier.wallet.v1.Result\"\xe1\x02\n\x0fRollbackRequest\x12-\n\x06source\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^[a-z][a-z0-9-]{1,31}$\x12-\n\x0etransaction_id\x18\x02 \x01(\tB\x15\xbaH\x12r\x10\x32\x0e^[ -~]{1,128}$\x12\x1b\n\tplayer_id\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x32\n\rcurrency_code\x18\x04 \x01(\tB\x1b\xbaH\x18r\x16\x32\x14^[A-Z][A-Z0-9]{2,9}$\x12\x36\n\x17original_transaction_id\x18\x05 \x01(\tB\x15\xbaH\x12r\x10\x32\x0e^[ -~]{1,128}$\x12\'\n\x08round_id\x18\x06 \x01(\tB\x15\xbaH\x12r\x10\x32\x0e^[ -~]{1,128}$\x12)\n\x07game_id\x18\x07 \x01(\tB\x18\xbaH\x15r\x13\x32\x11^[a-z0-9-]{0,64}$\x12\x13\n\x0b\x63lose_round\x18\x08 \x01(\x08\">\n\x10RollbackResponse\x12*\n\x06result\x18\x01 \x01(\x0b\x32\x1a.croupier.wallet.v1.Result\"\x96\x02\n\x11\x43loseRoundRequest\x12-\n\x06source\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^[a-z][a-z0-9-]{1,31}$\x12-\n\x0etransaction_id\x18\x02 \x01(\tB\x15\xbaH\x12r\x10\x32\x0e^[ -~]{1,128}$\x12\x1b\n\tplayer_id\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x32\n\rcurrency_code\x18\x04 \x01(\tB\x1b\xbaH\x18r\x16\x32\x14^[A-Z][A-Z0-9]{2,9}$\x12\'\n\x08round_id\x18\x05 \x01(\tB\x15\xbaH\x12r\x10\x32\x0e^[ -~]{1,128}$\x12)\n\x07game_id\x18\x06 \x01(\tB\x18\xbaH\x15r\x13\x32\x11^[a-z0-9-]{0,64}$\"@\n\x12\x43loseRoundResponse\x12*\n\x06result\x18\x01 \x01(\x0b\x32\x1a.croupier.wallet.v1.Result\"r\n\x12GetTransferRequest\x12-\n\x06source\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^[a-z][a-z0-9-]{1,31}$\x12-\n\x0etransaction_id\x18\x02 \x01(\tB\x15\xbaH\x12r\x10\x32\x0e^[ -~]{1,128}$\"A\n\x13GetTransferResponse\x12*\n\x06result\x18\x01 \x01(\x0b\x32\x1a.croupier.wallet.v1.Result\"d\n\x11GetBalanceRequest\x12\x1b\n\tplayer_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x32\n\rcurrency_code\x18\x02 \x01(\tB\x1b\xbaH\x18r\x16\x32\x14^[A-Z][A-Z0-9]{2,9}$\"B\n\x12GetBalanceResponse\x12,\n\x07\x62\x61lance\x18\x01 \x01(\x0b\x32\x1b.croupier.wallet.v1.Balance\"\x15\n\x13ListBalancesRequest\"E\n\x14ListBalancesResponse\x12-\n\x08\x62\x61lances\x18\x01 \x03(\x0b\x32\x1b.croupier.wallet.v1.Balance\"2\n\x14WatchBalancesRequest\x12\x1a\n\tafter_seq\x18\x01 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\"\xb2\x01\n\x15WatchBalancesResponse\x12.\n\x07\x62\x61lance\x18\x01 \x01(\x0b\x32\x1b.croupier.wallet.v1.BalanceH\x00\x12\x32\n\theartbeat\x18\x02 \x01(\x0b\x32\x1d.croupier.wallet.v1.HeartbeatH\x00\x12,\n\x03\x65nd\x18\x03 \x01(\x0b\x32\x1d.croupier.wallet.v1.StreamEndH\x00\x42\x07\n\x05\x65vent\"\xbb\x01\n\x12ListEntriesRequest\x12\x32\n\rcurrency_code\x18\x01 \x01(\tB\x1b\xbaH\x18r\x16\x32\x14^[A-Z][A-Z0-9]{2,9}$\x12\x34\n\x06\x62ucket\x18\x02 \x01(\x0e\x32\x1a.croupier.wallet.v1.BucketB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x1d\n\tpage_size\x18\x03 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12\x1c\n\npage_token\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x02\"Z\n\x13ListEntriesResponse\x12*\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x19.croupier.wallet.v1.Entry\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"5\n\tHeartbeat\x12(\n\x04time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x9f\x01\n\tStreamEnd\x12\x32\n\x05\x63\x61use\x18\x01 \x01(\x0e\x32#.croupier.wallet.v1.StreamEnd.Cause\"^\n\x05\x43\x61use\x12\x15\n\x11\x43\x41USE_UNSPECIFIED\x10\x00\x12\x12\n\x0e\x43\x41USE_DRAINING\x10\x01\x12\x17\n\x13\x43\x41USE_TOKEN_EXPIRED\x10\x02\x12\x11\n\rCAUSE_MAX_AGE\x10\x03\x32\xcf\x0f\n\rWalletService\x12\xa3\x01\n\nOpenWallet\x12%.croupier.wallet.v1.OpenWalletRequest\x1a&.croupier.wallet.v1.OpenWalletResponse\"F\x90\x02\x02\xaa\xbb\x18\n\x08\x05\x1a\x06player\xb2\xbb\x18\x31\x46ollows from registration; nobody calls it alone.\x12\xb6\x01\n\x0fSetRestrictions\x12*.croupier.wallet.v1.SetRestrictionsRequest\x1a+.croupier.wallet.v1.SetRestrictionsResponse\"J\x90\x02\x02\xaa\xbb\x18\n\x08\x05\x1a\x06player\xb2\xbb\x18\x35\x46ollows from a player\'s state; nobody calls it alone.\x12\x9b\x01\n\x08SetLimit\x12#.croupier.wallet.v1.SetLimitRequest\x1a$.croupier.wallet.v1.SetLimitResponse\"D\x90\x02\x02\xaa\xbb\x18\n\x08\x05\x1a\x06player\xb2\xbb\x18/Players set their limits at the Player service.\x12\x9e\x01\n\x07\x44\x65posit\x12\".croupier.wallet.v1.DepositRequest\x1a#.croupier.wallet.v1.DepositResponse\"J\x90\x02\x02\xaa\xbb\x18\x12\x08\x03\x12\x05\x61\x64min\x12\x07\x63\x61shier\x82\xd3\xe4\x93\x02+\"&/v1/players/{player_id}/wallet:deposit:\x01*\x12\x82\x01\n\x03\x42\x65t\x12\x1e.croupier.wallet.v1.BetRequest\x1a\x1f.croupier.wallet.v1.BetResponse\":\x90\x02\x02\xaa\xbb\x18\x08\x08\x05\x1a\x04game\xb2\xbb\x18\'Providers bet through the Game service.\x12\x87\x01\n\x03Win\x12\x1e.croupier.wallet.v1.WinRequest\x1a\x1f.croupier.wallet.v1.WinResponse\"?\x90\x02\x02\xaa\xbb\x18\x08\x08\x05\x1a\x04game\xb2\xbb\x18,Providers pay wins through the Game service.\x12\x97\x01\n\x08Rollback\x12#.croupier.wallet.v1.RollbackRequest\x1a$.croupier.wallet.v1.RollbackResponse\"@\x90\x02\x02\xaa\xbb\x18\x08\x08\x05\x1a\x04game\xb2\xbb\x18-Providers roll back through the Game service.\x12\x9e\x01\n\nCloseRound\x12%.croupier.wallet.v1.CloseRoundRequest\x1a&.croupier.wallet.v1.CloseRoundResponse\"A\x90\x02\x02\xaa\xbb\x18\x08\x08\x05\x1a\x04game\xb2\xbb\x18.Providers end rounds through the Game service.\x12\x95\x01\n\x0bGetTransfer\x12&.croupier.wallet.v1.GetTransferRequest\x1a\'.croupier.wallet.v1.GetTransferResponse\"5\x90\x02\x01\xaa\xbb\x18\x08\x08\x05\x1a\x04game\xb2\xbb\x18\"Resolves a doubt between services.\x12\x98\x01\n\nGetBalance\x12%.croupier.wallet.v1.GetBalanceRequest\x1a&.croupier.wallet.v1.GetBalanceResponse\";\x90\x02\x01\xaa\xbb\x18\x08\x08\x05\x1a\x04game\xb2\xbb\x18(A player\'s front end calls ListBalances.\x12\x87\x01\n\x0cListBalances\x12\'.croupier.wallet.v1.ListBalancesRequest\x1a(.croupier.wallet.v1.ListBalancesResponse\"$\x90\x02\x01\xaa\xbb\x18\x02\x08\x02\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/wallet/balances\x12\x92\x01\n\rWatchBalances\x12(.croupier.wallet.v1.WatchBalancesRequest\x1a).croupier.wallet.v1.WatchBalancesResponse\"*\x90\x02\x01\xaa\xbb\x18\x02\x08\x02\x82\xd3\xe4\x93\x02\x1b\x12\x19/v1/wallet/balances:watch0\x01\x12\x83\x01\n\x0bListEntries\x12&.croupier.wallet.v1.ListEntriesRequest\x1a\'.croupier.wallet.v1.ListEntriesResponse\"#\x90\x02\x01\xaa\xbb\x18\x02\x08\x02\x82\xd3\xe4\x93\x02\x14\x12\x12/v1/wallet/entriesb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -47,6 +48,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SETRESTRICTIONSREQUEST'].fields_by_name['player_id']._serialized_options = b'\272H\005r\003\260\001\001'
   _globals['_SETRESTRICTIONSREQUEST'].fields_by_name['restrictions']._loaded_options = None
   _globals['_SETRESTRICTIONSREQUEST'].fields_by_name['restrictions']._serialized_options = b'\272H\020\222\001\r\020\004\030\001\"\007\202\001\004\020\001 \000'
+  _globals['_SETLIMITREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_SETLIMITREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\005r\003\260\001\001'
+  _globals['_SETLIMITREQUEST'].fields_by_name['player_id']._loaded_options = None
+  _globals['_SETLIMITREQUEST'].fields_by_name['player_id']._serialized_options = b'\272H\005r\003\260\001\001'
+  _globals['_SETLIMITREQUEST'].fields_by_name['currency_code']._loaded_options = None
+  _globals['_SETLIMITREQUEST'].fields_by_name['currency_code']._serialized_options = b'\272H\030r\0262\024^[A-Z][A-Z0-9]{2,9}$'
+  _globals['_SETLIMITREQUEST'].fields_by_name['kind']._loaded_options = None
+  _globals['_SETLIMITREQUEST'].fields_by_name['kind']._serialized_options = b'\272H\007\202\001\004\020\001 \000'
+  _globals['_SETLIMITREQUEST'].fields_by_name['period']._loaded_options = None
+  _globals['_SETLIMITREQUEST'].fields_by_name['period']._serialized_options = b'\272H\007\202\001\004\020\001 \000'
+  _globals['_SETLIMITREQUEST'].fields_by_name['max_minor_units']._loaded_options = None
+  _globals['_SETLIMITREQUEST'].fields_by_name['max_minor_units']._serialized_options = b'\272H\r\"\013\030\200\200\232\246\352\257\343\001(\000'
   _globals['_DEPOSITREQUEST'].fields_by_name['request_id']._loaded_options = None
   _globals['_DEPOSITREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\005r\003\260\001\001'
   _globals['_DEPOSITREQUEST'].fields_by_name['player_id']._loaded_options = None
@@ -131,6 +144,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_WALLETSERVICE'].methods_by_name['OpenWallet']._serialized_options = b'\220\002\002\252\273\030\n\010\005\032\006player\262\273\0301Follows from registration; nobody calls it alone.'
   _globals['_WALLETSERVICE'].methods_by_name['SetRestrictions']._loaded_options = None
   _globals['_WALLETSERVICE'].methods_by_name['SetRestrictions']._serialized_options = b'\220\002\002\252\273\030\n\010\005\032\006player\262\273\0305Follows from a player\'s state; nobody calls it alone.'
+  _globals['_WALLETSERVICE'].methods_by_name['SetLimit']._loaded_options = None
+  _globals['_WALLETSERVICE'].methods_by_name['SetLimit']._serialized_options = b'\220\002\002\252\273\030\n\010\005\032\006player\262\273\030/Players set their limits at the Player service.'
   _globals['_WALLETSERVICE'].methods_by_name['Deposit']._loaded_options = None
   _globals['_WALLETSERVICE'].methods_by_name['Deposit']._serialized_options = b'\220\002\002\252\273\030\022\010\003\022\005admin\022\007cashier\202\323\344\223\002+\"&/v1/players/{player_id}/wallet:deposit:\001*'
   _globals['_WALLETSERVICE'].methods_by_name['Bet']._loaded_options = None
@@ -151,60 +166,64 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_WALLETSERVICE'].methods_by_name['WatchBalances']._serialized_options = b'\220\002\001\252\273\030\002\010\002\202\323\344\223\002\033\022\031/v1/wallet/balances:watch'
   _globals['_WALLETSERVICE'].methods_by_name['ListEntries']._loaded_options = None
   _globals['_WALLETSERVICE'].methods_by_name['ListEntries']._serialized_options = b'\220\002\001\252\273\030\002\010\002\202\323\344\223\002\024\022\022/v1/wallet/entries'
-  _globals['_OPENWALLETREQUEST']._serialized_start=253
-  _globals['_OPENWALLETREQUEST']._serialized_end=353
-  _globals['_OPENWALLETRESPONSE']._serialized_start=355
-  _globals['_OPENWALLETRESPONSE']._serialized_end=419
-  _globals['_SETRESTRICTIONSREQUEST']._serialized_start=422
-  _globals['_SETRESTRICTIONSREQUEST']._serialized_end=581
-  _globals['_SETRESTRICTIONSRESPONSE']._serialized_start=583
-  _globals['_SETRESTRICTIONSRESPONSE']._serialized_end=652
-  _globals['_DEPOSITREQUEST']._serialized_start=655
-  _globals['_DEPOSITREQUEST']._serialized_end=906
-  _globals['_DEPOSITRESPONSE']._serialized_start=908
-  _globals['_DEPOSITRESPONSE']._serialized_end=969
-  _globals['_BETREQUEST']._serialized_start=972
-  _globals['_BETREQUEST']._serialized_end=1298
-  _globals['_BETRESPONSE']._serialized_start=1300
-  _globals['_BETRESPONSE']._serialized_end=1357
-  _globals['_WINREQUEST']._serialized_start=1360
-  _globals['_WINREQUEST']._serialized_end=1706
-  _globals['_WINRESPONSE']._serialized_start=1708
-  _globals['_WINRESPONSE']._serialized_end=1765
-  _globals['_ROLLBACKREQUEST']._serialized_start=1768
-  _globals['_ROLLBACKREQUEST']._serialized_end=2121
-  _globals['_ROLLBACKRESPONSE']._serialized_start=2123
-  _globals['_ROLLBACKRESPONSE']._serialized_end=2185
-  _globals['_CLOSEROUNDREQUEST']._serialized_start=2188
-  _globals['_CLOSEROUNDREQUEST']._serialized_end=2466
-  _globals['_CLOSEROUNDRESPONSE']._serialized_start=2468
-  _globals['_CLOSEROUNDRESPONSE']._serialized_end=2532
-  _globals['_GETTRANSFERREQUEST']._serialized_start=2534
-  _globals['_GETTRANSFERREQUEST']._serialized_end=2648
-  _globals['_GETTRANSFERRESPONSE']._serialized_start=2650
-  _globals['_GETTRANSFERRESPONSE']._serialized_end=2715
-  _globals['_GETBALANCEREQUEST']._serialized_start=2717
-  _globals['_GETBALANCEREQUEST']._serialized_end=2817
-  _globals['_GETBALANCERESPONSE']._serialized_start=2819
-  _globals['_GETBALANCERESPONSE']._serialized_end=2885
-  _globals['_LISTBALANCESREQUEST']._serialized_start=2887
-  _globals['_LISTBALANCESREQUEST']._serialized_end=2908
-  _globals['_LISTBALANCESRESPONSE']._serialized_start=2910
-  _globals['_LISTBALANCESRESPONSE']._serialized_end=2979
-  _globals['_WATCHBALANCESREQUEST']._serialized_start=2981
-  _globals['_WATCHBALANCESREQUEST']._serialized_end=3031
-  _globals['_WATCHBALANCESRESPONSE']._serialized_start=3034
-  _globals['_WATCHBALANCESRESPONSE']._serialized_end=3212
-  _globals['_LISTENTRIESREQUEST']._serialized_start=3215
-  _globals['_LISTENTRIESREQUEST']._serialized_end=3402
-  _globals['_LISTENTRIESRESPONSE']._serialized_start=3404
-  _globals['_LISTENTRIESRESPONSE']._serialized_end=3494
-  _globals['_HEARTBEAT']._serialized_start=3496
-  _globals['_HEARTBEAT']._serialized_end=3549
-  _globals['_STREAMEND']._serialized_start=3552
-  _globals['_STREAMEND']._serialized_end=3711
-  _globals['_STREAMEND_CAUSE']._serialized_start=3617
-  _globals['_STREAMEND_CAUSE']._serialized_end=3711
-  _globals['_WALLETSERVICE']._serialized_start=3714
-  _globals['_WALLETSERVICE']._serialized_end=5555
+  _globals['_OPENWALLETREQUEST']._serialized_start=291
+  _globals['_OPENWALLETREQUEST']._serialized_end=391
+  _globals['_OPENWALLETRESPONSE']._serialized_start=393
+  _globals['_OPENWALLETRESPONSE']._serialized_end=457
+  _globals['_SETRESTRICTIONSREQUEST']._serialized_start=460
+  _globals['_SETRESTRICTIONSREQUEST']._serialized_end=619
+  _globals['_SETRESTRICTIONSRESPONSE']._serialized_start=621
+  _globals['_SETRESTRICTIONSRESPONSE']._serialized_end=690
+  _globals['_SETLIMITREQUEST']._serialized_start=693
+  _globals['_SETLIMITREQUEST']._serialized_end=1055
+  _globals['_SETLIMITRESPONSE']._serialized_start=1057
+  _globals['_SETLIMITRESPONSE']._serialized_end=1119
+  _globals['_DEPOSITREQUEST']._serialized_start=1122
+  _globals['_DEPOSITREQUEST']._serialized_end=1373
+  _globals['_DEPOSITRESPONSE']._serialized_start=1375
+  _globals['_DEPOSITRESPONSE']._serialized_end=1436
+  _globals['_BETREQUEST']._serialized_start=1439
+  _globals['_BETREQUEST']._serialized_end=1765
+  _globals['_BETRESPONSE']._serialized_start=1767
+  _globals['_BETRESPONSE']._serialized_end=1824
+  _globals['_WINREQUEST']._serialized_start=1827
+  _globals['_WINREQUEST']._serialized_end=2173
+  _globals['_WINRESPONSE']._serialized_start=2175
+  _globals['_WINRESPONSE']._serialized_end=2232
+  _globals['_ROLLBACKREQUEST']._serialized_start=2235
+  _globals['_ROLLBACKREQUEST']._serialized_end=2588
+  _globals['_ROLLBACKRESPONSE']._serialized_start=2590
+  _globals['_ROLLBACKRESPONSE']._serialized_end=2652
+  _globals['_CLOSEROUNDREQUEST']._serialized_start=2655
+  _globals['_CLOSEROUNDREQUEST']._serialized_end=2933
+  _globals['_CLOSEROUNDRESPONSE']._serialized_start=2935
+  _globals['_CLOSEROUNDRESPONSE']._serialized_end=2999
+  _globals['_GETTRANSFERREQUEST']._serialized_start=3001
+  _globals['_GETTRANSFERREQUEST']._serialized_end=3115
+  _globals['_GETTRANSFERRESPONSE']._serialized_start=3117
+  _globals['_GETTRANSFERRESPONSE']._serialized_end=3182
+  _globals['_GETBALANCEREQUEST']._serialized_start=3184
+  _globals['_GETBALANCEREQUEST']._serialized_end=3284
+  _globals['_GETBALANCERESPONSE']._serialized_start=3286
+  _globals['_GETBALANCERESPONSE']._serialized_end=3352
+  _globals['_LISTBALANCESREQUEST']._serialized_start=3354
+  _globals['_LISTBALANCESREQUEST']._serialized_end=3375
+  _globals['_LISTBALANCESRESPONSE']._serialized_start=3377
+  _globals['_LISTBALANCESRESPONSE']._serialized_end=3446
+  _globals['_WATCHBALANCESREQUEST']._serialized_start=3448
+  _globals['_WATCHBALANCESREQUEST']._serialized_end=3498
+  _globals['_WATCHBALANCESRESPONSE']._serialized_start=3501
+  _globals['_WATCHBALANCESRESPONSE']._serialized_end=3679
+  _globals['_LISTENTRIESREQUEST']._serialized_start=3682
+  _globals['_LISTENTRIESREQUEST']._serialized_end=3869
+  _globals['_LISTENTRIESRESPONSE']._serialized_start=3871
+  _globals['_LISTENTRIESRESPONSE']._serialized_end=3961
+  _globals['_HEARTBEAT']._serialized_start=3963
+  _globals['_HEARTBEAT']._serialized_end=4016
+  _globals['_STREAMEND']._serialized_start=4019
+  _globals['_STREAMEND']._serialized_end=4178
+  _globals['_STREAMEND_CAUSE']._serialized_start=4084
+  _globals['_STREAMEND_CAUSE']._serialized_end=4178
+  _globals['_WALLETSERVICE']._serialized_start=4181
+  _globals['_WALLETSERVICE']._serialized_end=6180
 # @@protoc_insertion_point(module_scope)

@@ -5,6 +5,7 @@ The wallet: every amount of money on the platform."""
 
 from collections import abc as _abc
 from croupier.type.v1 import money_pb2 as _money_pb2
+from croupier.wallet.v1 import back_office_pb2 as _back_office_pb2
 from croupier.wallet.v1 import wallet_pb2 as _wallet_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -127,6 +128,80 @@ class SetRestrictionsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SetRestrictionsResponse: _TypeAlias = SetRestrictionsResponse  # noqa: Y015
+
+@_typing.final
+class SetLimitRequest(_message.Message):
+    """Asks to set or lift a limit of a player's choice."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    PLAYER_ID_FIELD_NUMBER: _builtins.int
+    CURRENCY_CODE_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    PERIOD_FIELD_NUMBER: _builtins.int
+    MAX_MINOR_UNITS_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """The caller's id for this change (UUID)."""
+    player_id: _builtins.str
+    """The player."""
+    currency_code: _builtins.str
+    """The currency: each has limits of its own."""
+    kind: _back_office_pb2.LimitKind.ValueType
+    """What it counts."""
+    period: _back_office_pb2.LimitPeriod.ValueType
+    """How long it counts before it starts anew."""
+    max_minor_units: _builtins.int
+    """The most in one period, in minor units of the currency, 0 to 10^15. Unset: the limit is lifted."""
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """When it begins. Unset or past: at once."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        player_id: _builtins.str = ...,
+        currency_code: _builtins.str = ...,
+        kind: _back_office_pb2.LimitKind.ValueType = ...,
+        period: _back_office_pb2.LimitPeriod.ValueType = ...,
+        max_minor_units: _builtins.int | None = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_minor_units", b"_max_minor_units", "max_minor_units", b"max_minor_units", "start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_minor_units", b"_max_minor_units", "currency_code", b"currency_code", "kind", b"kind", "max_minor_units", b"max_minor_units", "period", b"period", "player_id", b"player_id", "request_id", b"request_id", "start_time", b"start_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__max_minor_units: _TypeAlias = _typing.Literal["max_minor_units"]  # noqa: Y015
+    _WhichOneofArgType__max_minor_units: _TypeAlias = _typing.Literal["_max_minor_units", b"_max_minor_units"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_minor_units) -> _WhichOneofReturnType__max_minor_units | None: ...
+
+Global___SetLimitRequest: _TypeAlias = SetLimitRequest  # noqa: Y015
+
+@_typing.final
+class SetLimitResponse(_message.Message):
+    """The limit is set."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESULT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def result(self) -> _wallet_pb2.Result:
+        """What was recorded."""
+
+    def __init__(
+        self,
+        *,
+        result: _wallet_pb2.Result | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetLimitResponse: _TypeAlias = SetLimitResponse  # noqa: Y015
 
 @_typing.final
 class DepositRequest(_message.Message):

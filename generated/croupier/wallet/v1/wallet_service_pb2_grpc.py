@@ -56,6 +56,11 @@ class WalletServiceStub:
                 request_serializer=croupier_dot_wallet_dot_v1_dot_wallet__service__pb2.SetRestrictionsRequest.SerializeToString,
                 response_deserializer=croupier_dot_wallet_dot_v1_dot_wallet__service__pb2.SetRestrictionsResponse.FromString,
                 _registered_method=True)
+        self.SetLimit = channel.unary_unary(
+                '/croupier.wallet.v1.WalletService/SetLimit',
+                request_serializer=croupier_dot_wallet_dot_v1_dot_wallet__service__pb2.SetLimitRequest.SerializeToString,
+                response_deserializer=croupier_dot_wallet_dot_v1_dot_wallet__service__pb2.SetLimitResponse.FromString,
+                _registered_method=True)
         self.Deposit = channel.unary_unary(
                 '/croupier.wallet.v1.WalletService/Deposit',
                 request_serializer=croupier_dot_wallet_dot_v1_dot_wallet__service__pb2.DepositRequest.SerializeToString,
@@ -137,6 +142,20 @@ class WalletServiceServicer:
 
         When this answers, no later bet or deposit passes a restriction that it set. Wins, rollbacks
         and releases ignore restrictions: what is owed is paid (GLI-19 A.3.8).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetLimit(self, request, context):
+        """Sets, or lifts, a limit that a player chose, in order with the bets and deposits around it.
+
+        When this answers, no later bet or deposit passes a maximum that begins at once. One that begins
+        later takes the place of the maximum in force by itself at `start_time`, and replaces one that
+        was still to come. It stands beside an operator's limit of the same kind and period: the
+        stricter of the two applies (GLI-19 2.5.5b). What was used of the period before still counts.
+        How long a looser limit must wait is the caller's affair. Refused with PLAYER_NOT_FOUND or
+        ACCOUNT_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -247,6 +266,11 @@ def add_WalletServiceServicer_to_server(servicer, server):
                     servicer.SetRestrictions,
                     request_deserializer=croupier_dot_wallet_dot_v1_dot_wallet__service__pb2.SetRestrictionsRequest.FromString,
                     response_serializer=croupier_dot_wallet_dot_v1_dot_wallet__service__pb2.SetRestrictionsResponse.SerializeToString,
+            ),
+            'SetLimit': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetLimit,
+                    request_deserializer=croupier_dot_wallet_dot_v1_dot_wallet__service__pb2.SetLimitRequest.FromString,
+                    response_serializer=croupier_dot_wallet_dot_v1_dot_wallet__service__pb2.SetLimitResponse.SerializeToString,
             ),
             'Deposit': grpc.unary_unary_rpc_method_handler(
                     servicer.Deposit,
@@ -365,6 +389,33 @@ class WalletService:
             '/croupier.wallet.v1.WalletService/SetRestrictions',
             croupier_dot_wallet_dot_v1_dot_wallet__service__pb2.SetRestrictionsRequest.SerializeToString,
             croupier_dot_wallet_dot_v1_dot_wallet__service__pb2.SetRestrictionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetLimit(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/croupier.wallet.v1.WalletService/SetLimit',
+            croupier_dot_wallet_dot_v1_dot_wallet__service__pb2.SetLimitRequest.SerializeToString,
+            croupier_dot_wallet_dot_v1_dot_wallet__service__pb2.SetLimitResponse.FromString,
             options,
             channel_credentials,
             insecure,

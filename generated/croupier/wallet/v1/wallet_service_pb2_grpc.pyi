@@ -56,6 +56,16 @@ class WalletServiceStub:
     When this answers, no later bet or deposit passes a restriction that it set. Wins, rollbacks
     and releases ignore restrictions: what is owed is paid (GLI-19 A.3.8).
     """
+    SetLimit: _grpc.UnaryUnaryMultiCallable[_wallet_service_pb2.SetLimitRequest, _wallet_service_pb2.SetLimitResponse]
+    """Sets, or lifts, a limit that a player chose, in order with the bets and deposits around it.
+
+    When this answers, no later bet or deposit passes a maximum that begins at once. One that begins
+    later takes the place of the maximum in force by itself at `start_time`, and replaces one that
+    was still to come. It stands beside an operator's limit of the same kind and period: the
+    stricter of the two applies (GLI-19 2.5.5b). What was used of the period before still counts.
+    How long a looser limit must wait is the caller's affair. Refused with PLAYER_NOT_FOUND or
+    ACCOUNT_NOT_FOUND.
+    """
     Deposit: _grpc.UnaryUnaryMultiCallable[_wallet_service_pb2.DepositRequest, _wallet_service_pb2.DepositResponse]
     """Books money that was received outside the payment flow, such as a bank transfer.
 
@@ -134,6 +144,16 @@ class WalletServiceAsyncStub(WalletServiceStub):
 
     When this answers, no later bet or deposit passes a restriction that it set. Wins, rollbacks
     and releases ignore restrictions: what is owed is paid (GLI-19 A.3.8).
+    """
+    SetLimit: _aio.UnaryUnaryMultiCallable[_wallet_service_pb2.SetLimitRequest, _wallet_service_pb2.SetLimitResponse]  # type: ignore[assignment]
+    """Sets, or lifts, a limit that a player chose, in order with the bets and deposits around it.
+
+    When this answers, no later bet or deposit passes a maximum that begins at once. One that begins
+    later takes the place of the maximum in force by itself at `start_time`, and replaces one that
+    was still to come. It stands beside an operator's limit of the same kind and period: the
+    stricter of the two applies (GLI-19 2.5.5b). What was used of the period before still counts.
+    How long a looser limit must wait is the caller's affair. Refused with PLAYER_NOT_FOUND or
+    ACCOUNT_NOT_FOUND.
     """
     Deposit: _aio.UnaryUnaryMultiCallable[_wallet_service_pb2.DepositRequest, _wallet_service_pb2.DepositResponse]  # type: ignore[assignment]
     """Books money that was received outside the payment flow, such as a bank transfer.
@@ -222,6 +242,22 @@ class WalletServiceServicer(metaclass=_abc_1.ABCMeta):
 
         When this answers, no later bet or deposit passes a restriction that it set. Wins, rollbacks
         and releases ignore restrictions: what is owed is paid (GLI-19 A.3.8).
+        """
+
+    @_abc_1.abstractmethod
+    def SetLimit(
+        self,
+        request: _wallet_service_pb2.SetLimitRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_wallet_service_pb2.SetLimitResponse, _abc.Awaitable[_wallet_service_pb2.SetLimitResponse]]:
+        """Sets, or lifts, a limit that a player chose, in order with the bets and deposits around it.
+
+        When this answers, no later bet or deposit passes a maximum that begins at once. One that begins
+        later takes the place of the maximum in force by itself at `start_time`, and replaces one that
+        was still to come. It stands beside an operator's limit of the same kind and period: the
+        stricter of the two applies (GLI-19 2.5.5b). What was used of the period before still counts.
+        How long a looser limit must wait is the caller's affair. Refused with PLAYER_NOT_FOUND or
+        ACCOUNT_NOT_FOUND.
         """
 
     @_abc_1.abstractmethod
