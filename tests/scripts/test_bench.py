@@ -27,7 +27,7 @@ def bench(folder: Path, *arguments: str) -> list[dict[str, Any]]:
         },
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=220,
         check=False,
     )
     assert done.returncode == 0, done.stderr[-4000:]
@@ -38,6 +38,7 @@ def bench(folder: Path, *arguments: str) -> list[dict[str, Any]]:
     return rows
 
 
+@pytest.mark.timeout(240)
 @pytest.mark.postgresql
 def test_ledger_writes_every_row_and_every_aim(tmp_path: Path) -> None:
     rows = bench(tmp_path, "ledger", "--entries", str(ENTRIES), "--pgbench-scale", "1")
@@ -68,6 +69,7 @@ def test_ledger_writes_every_row_and_every_aim(tmp_path: Path) -> None:
             assert 1 <= measured[name]["batch_p50"] <= measured[name]["batch_max"]
 
 
+@pytest.mark.timeout(240)
 @pytest.mark.e2e
 def test_mesh_writes_every_row(tmp_path: Path) -> None:
     rows = bench(tmp_path, "mesh", "--callers", "2")
