@@ -27,6 +27,8 @@ JsonFile = Annotated[
 @app.callback()
 def bench() -> None:
     """Measures Croupier on this machine. Compare ratios of one run, never figures of two."""
+    # Ends as on an interrupt: whatever was started is stopped, and its files are removed.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 @app.command()
@@ -54,8 +56,6 @@ def ledger(
     json: JsonFile = None,
 ) -> None:
     """Compares the ledger on both engines with pgbench and an empty call, and judges its aims."""
-    # Ends as on an interrupt: whatever was started is stopped, and its files are removed.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     processors, before = os.cpu_count() or 1, os.getloadavg()[0]
     if before > _LOAD_MAX:
         # One busy core is taken from the engine, which has one thread, and hardly from pgbench,
