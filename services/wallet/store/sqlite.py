@@ -66,6 +66,8 @@ class SqliteSession:
         del shard  # one file is one shard
         if self._lock_file is None:
             self._take_lock_file()
+        # One that is left, perhaps in a transaction, would keep the new one out.
+        self._disconnect()
         try:
             self._connection = self._connect()
         except sqlite3.Error as error:

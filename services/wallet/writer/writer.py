@@ -190,7 +190,12 @@ class Writer:
                 await self._queue.wait()
                 batch = self._drop_late(self._queue.take())
                 if batch:
-                    await self._process(batch)
+                    try:
+                        await self._process(batch)
+                    finally:
+                        # Whoever is left over, a half that was not begun when the other one
+                        # brought the writer to a halt, must not wait for ever.
+                        _fail(batch)
         except _HaltError as halt:
             self._state = halt.state
         except Exception as error:  # noqa: BLE001 (a writer that has failed must not look alive)
@@ -363,7 +368,8 @@ class Writer:
             tried += 1
             try:
                 state = await self._store.reopen()
-            except ConnectionLostError as error:
+            except (ConnectionLostError, RaceLostError) as error:
+                # The transaction that was lost may still hold the shard's row for a while.
                 _LOG.warning("the ledger cannot be reached: %s", error)
             except LeaseTakenError:
                 # The server may not have noticed yet that the old connection is gone.
