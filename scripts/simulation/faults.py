@@ -6,7 +6,13 @@ from collections.abc import Sequence
 from enum import Enum
 from typing import Any
 
-from services.wallet.store import CommitUnknownError, ConnectionLostError, Session, open_session
+from services.wallet.store import (
+    CommitUnknownError,
+    ConnectionLostError,
+    RaceLostError,
+    Session,
+    open_session,
+)
 from services.wallet.store.session import Recorder, Row
 from services.wallet.store.statements import SetStatement
 
@@ -14,12 +20,21 @@ _STATEMENTS_MAX = 12
 
 
 class Fault(Enum):
-    """When the connection is lost."""
+    """What goes wrong, and when."""
 
     BEFORE_BATCH = "before the batch"
     BETWEEN_STATEMENTS = "between statements"
+    RACE_LOST = "a race that was lost"
+    STATEMENT_FAILED = "a statement that the database refused"
     COMMIT_LOST = "at COMMIT, before it reached the disk"
     ANSWER_LOST = "after COMMIT, before the answer"
+
+
+_AT_STATEMENTS: dict[Fault, type[Exception]] = {
+    Fault.BETWEEN_STATEMENTS: ConnectionLostError,
+    Fault.RACE_LOST: RaceLostError,
+    Fault.STATEMENT_FAILED: ValueError,
+}
 
 
 class FaultySession:
@@ -34,6 +49,7 @@ class FaultySession:
         self._session: Session = open_session(url)
         self._random = chance
         self._planned: list[tuple[Fault, int]] = []
+        self._locking = False
         self.struck: Counter[Fault] = Counter()
 
     @property
@@ -68,6 +84,7 @@ class FaultySession:
         if self._due(Fault.BEFORE_BATCH):
             await self._strike()
             raise ConnectionLostError(Fault.BEFORE_BATCH.value)
+        self._locking = False
         await self._session.begin()
 
     async def commit(self) -> None:
@@ -95,21 +112,28 @@ class FaultySession:
         return await self._session.execute(statement, rows)
 
     async def lock_shard(self, shard: int) -> Any:
-        """Begins with the shard's row."""
+        """Begins with the shard's row. What reads it is no statement that could be at fault."""
+        self._locking = True
         return await self._session.lock_shard(shard)
 
     def _due(self, fault: Fault) -> bool:
         return bool(self._planned) and self._planned[0][0] is fault
 
     async def _count_statement(self) -> None:
-        if not self._due(Fault.BETWEEN_STATEMENTS):
+        if not self._planned or self._planned[0][0] not in _AT_STATEMENTS:
             return
         fault, left = self._planned[0]
+        if self._locking and fault is Fault.STATEMENT_FAILED:
+            return
         if left:
             self._planned[0] = (fault, left - 1)
-            return
-        await self._strike()
-        raise ConnectionLostError(fault.value)
+        elif fault is Fault.BETWEEN_STATEMENTS:
+            await self._strike()
+            raise ConnectionLostError(fault.value)
+        else:
+            # The connection lives on, with a transaction that must be rolled back.
+            self.struck[self._planned.pop(0)[0]] += 1
+            raise _AT_STATEMENTS[fault](fault.value)
 
     async def _strike(self) -> None:
         """Cuts the connection under the session, as a failing disk or network does."""
