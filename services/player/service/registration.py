@@ -5,6 +5,7 @@ wallet; each answer is committed before the next step. A repeat of the request g
 last one stopped. A refusal leaves nothing behind, so its request id stays free.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
@@ -137,10 +138,13 @@ class Registration:
         """Commits that the registration has begun, if nobody has the person or the address."""
         now = self._records.clock.now()
         async with self._records.database.transaction() as connection:
+            claimants = await players.lock_claimants(connection, application)
+            # Only now: an equal request that commits between the two looks must be found by the
+            # second one, or it would be taken for somebody else who has the address.
             equal = await _find(connection, application.request_id)
             if equal is not None:
                 return equal
-            for claimant in await self._make_room(connection, application):
+            for claimant in self._removable(claimants):
                 if claimant.email_digest == application.email_digest:
                     # Its credential may exist. Whether the applicant knows the password decides,
                     # so nothing is touched before Security has answered.
@@ -151,15 +155,12 @@ class Registration:
             )
             return _Opening(player, content_hash)
 
-    async def _make_room(
-        self, connection: Transaction, application: Application
-    ) -> tuple[Player, ...]:
-        """Locks the registrations that stand in the way, if they may be removed."""
-        claimants = await players.lock_claimants(connection, application)
+    def _removable(self, claimants: Sequence[Player]) -> Sequence[Player]:
+        """Returns the registrations that stand in the way, if all of them were abandoned."""
         before = self._records.clock.now() - self._hold
         if not all(claimant.is_abandoned(before=before) for claimant in claimants):
             raise AlreadyRegisteredError
-        return tuple(claimants)
+        return claimants
 
     async def _create_credential(
         self, application: Application, opening: _Opening, content_hash: str
@@ -204,7 +205,8 @@ class Registration:
         """Replaces an abandoned registration of the same address by this one."""
         now = self._records.clock.now()
         async with self._records.database.transaction() as connection:
-            for claimant in await self._make_room(connection, application):
+            claimants = await players.lock_claimants(connection, application)
+            for claimant in self._removable(claimants):
                 await players.remove(connection, claimant.player_id)
             was = await players.add(
                 connection, application, player_id=player_id, content_hash=content_hash, now=now
