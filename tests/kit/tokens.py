@@ -31,7 +31,7 @@ class TokenIssuer:
             "iss": tokens.ISSUER,
             "aud": tokens.AUDIENCE,
             "iat": now,
-            "exp": now + 300,
+            "exp": now + 3_600,
             "sid": str(uuid4()),
             **claims,
         }
