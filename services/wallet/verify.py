@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from services.kit.database import Database
 from services.wallet.domain.chain import GENESIS, seal
-from services.wallet.domain.history import Columns, Finding, History, Identity, available
+from services.wallet.domain.history import Finding, History, available
+from services.wallet.domain.limit_history import Columns, Identity
 from services.wallet.store.auditing import Auditing, Caches, Correction, Sealed, correct_caches
 
 _PAGE_BATCHES = 64

@@ -4,14 +4,12 @@ It shares no rule with the planner: it only sums what was recorded, and notes wh
 contradicts. What a batch of rows means is told by the rows; nothing is decided again.
 """
 
-import json
 from array import array
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
 
-from services.wallet.domain.limits import window_end
+from services.wallet.domain.limit_history import Columns, Identity, LimitHistory, detail_of
 from services.wallet.domain.rows import Entry, Transfer
 from services.wallet.domain.values import (
     BonusState,
@@ -20,17 +18,11 @@ from services.wallet.domain.values import (
     HoldState,
     Kind,
     LimitKind,
-    Micros,
     Outcome,
-    Period,
     RoundState,
-    Scope,
     account_code,
     account_id_of,
 )
-
-Columns = dict[str, Any]
-Identity = tuple[Any, ...]
 
 _SEQ_BITS, _CODE_BITS = 50, 5
 _ENDS_OF_BONUSES = {
@@ -86,11 +78,11 @@ class History:
         self._times = array("q", [0])
         self._reversals: defaultdict[int, list[int]] = defaultdict(lambda: [0, 0])
         self._wallets: dict[tuple[bytes, str], tuple[int, int, int]] = {}
-        self._limits: defaultdict[tuple[bytes, LimitKind, str], list[Columns]] = defaultdict(list)
+        self._limits = LimitHistory(self.tables["limit_counter"])
         self._meanings: dict[Kind, Callable[[Transfer], None]] = {
             Kind.OPEN_WALLET: self._open_wallet,
             Kind.SET_RESTRICTION: self._restrict,
-            Kind.SET_LIMIT: self._set_limit,
+            Kind.SET_LIMIT: self._limits.set,
             Kind.DEPOSIT: self._deposit,
             Kind.HOLD_DEPOSIT: self._hold,
             Kind.WITHDRAW: self._hold,
@@ -241,7 +233,7 @@ class History:
             self._open_account(transfer, account_id)
 
     def _restrict(self, transfer: Transfer) -> None:
-        detail = _detail(transfer)
+        detail = detail_of(transfer)
         player = self.tables["player"][transfer.player_id,]
         shift = _RESTRICTION_BITS * int(detail["scope"])
         mask = (1 << _RESTRICTION_BITS) - 1 << shift
@@ -253,7 +245,7 @@ class History:
 
     def _deposit(self, transfer: Transfer) -> None:
         if transfer.outcome is Outcome.APPLIED:
-            self._count(transfer, {LimitKind.DEPOSIT: transfer.amount})
+            self._limits.count(transfer, {LimitKind.DEPOSIT: transfer.amount})
 
     def _hold(self, transfer: Transfer) -> None:
         incoming = transfer.kind is Kind.HOLD_DEPOSIT
@@ -271,7 +263,7 @@ class History:
             "create_time": transfer.create_time,
         }
         if incoming:
-            self._count(transfer, {LimitKind.DEPOSIT: transfer.amount})
+            self._limits.count(transfer, {LimitKind.DEPOSIT: transfer.amount})
 
     def _resolve(self, transfer: Transfer) -> None:
         hold = self.tables["hold"].get((transfer.hold_id,))
@@ -283,7 +275,7 @@ class History:
             hold["posted_amount"] = transfer.amount
         freed = hold["amount"] - hold["posted_amount"]
         if hold["direction"] == HoldDirection.IN and freed:
-            self._take_back(transfer, {LimitKind.DEPOSIT: freed}, since=hold["create_time"])
+            self._limits.take_back(transfer, {LimitKind.DEPOSIT: freed}, since=hold["create_time"])
 
     # Play.
 
@@ -339,23 +331,23 @@ class History:
             undone = {LimitKind.WAGER: transfer.amount, LimitKind.LOSS: cash}
         else:
             undone = {LimitKind.LOSS: -cash}
-        self._take_back(transfer, undone, since=since)
+        self._limits.take_back(transfer, undone, since=since)
 
     def _count_stake(self, transfer: Transfer) -> None:
         if transfer.amount:
             cash = transfer.amount - transfer.bonus_amount
-            self._count(transfer, {LimitKind.WAGER: transfer.amount, LimitKind.LOSS: cash})
+            self._limits.count(transfer, {LimitKind.WAGER: transfer.amount, LimitKind.LOSS: cash})
 
     def _count_win(self, transfer: Transfer) -> None:
         cash = transfer.amount - transfer.bonus_amount
-        self._take_back(transfer, {LimitKind.LOSS: cash}, since=transfer.create_time)
+        self._limits.take_back(transfer, {LimitKind.LOSS: cash}, since=transfer.create_time)
 
     # Bonuses.
 
     def _bonus(self, transfer: Transfer) -> None:
         bonuses = self.tables["bonus"]
         if transfer.kind is Kind.GRANT_BONUS:
-            detail = _detail(transfer)
+            detail = detail_of(transfer)
             bonuses[transfer.bonus_id,] = {
                 "shard": self.shard,
                 "player_id": transfer.player_id,
@@ -388,70 +380,7 @@ class History:
                 self._find("bonus", transfer, "ends a bonus that has ended")
             bonus["state"] = int(_ENDS_OF_BONUSES[transfer.kind])
 
-    # Limits.
-
-    def _set_limit(self, transfer: Transfer) -> None:
-        detail = _detail(transfer)
-        kind, scope = LimitKind(detail["limit_kind"]), Scope(detail["scope"])
-        currency_code, period = transfer.currency_code or "", Period(detail["period"])
-        identity = (transfer.player_id, int(scope), int(kind), currency_code, int(period))
-        limit = self.tables["limit_counter"].get(identity)
-        if limit is None:
-            limit = self.tables["limit_counter"][identity] = {
-                "max_amount": None,
-                "used": 0,
-                "window_start": 0,
-                "window_end": 0,
-                "next_max": None,
-                "next_time": None,
-            }
-            self._limits[transfer.player_id, kind, currency_code].append(
-                {"period": period, "row": limit}
-            )
-        _bring_up_to_date(limit, transfer.create_time)
-        start_time = detail.get("start_time")
-        if start_time is None or start_time <= transfer.create_time:
-            limit["max_amount"] = detail.get("max_amount")
-            limit["next_max"] = limit["next_time"] = None
-        else:
-            limit["next_max"], limit["next_time"] = detail.get("max_amount"), start_time
-
-    def _count(self, transfer: Transfer, amounts: dict[LimitKind, int]) -> None:
-        now = transfer.create_time
-        for limit, period, amount in self._limits_of(transfer, amounts):
-            _bring_up_to_date(limit, now)
-            if now >= limit["window_end"]:
-                limit["used"], limit["window_start"] = 0, now
-                limit["window_end"] = window_end(now, period)
-            limit["used"] += amount
-
-    def _take_back(self, transfer: Transfer, amounts: dict[LimitKind, int], *, since: int) -> None:
-        for limit, _, amount in self._limits_of(transfer, amounts):
-            if limit["window_start"] <= since and transfer.create_time < limit["window_end"]:
-                limit["used"] -= amount
-
-    def _limits_of(
-        self, transfer: Transfer, amounts: dict[LimitKind, int]
-    ) -> Iterable[tuple[Columns, Period, int]]:
-        for kind, amount in amounts.items():
-            name = (transfer.player_id, kind, transfer.currency_code or "")
-            if not amount:
-                continue
-            for found in self._limits.get(name, ()):
-                yield found["row"], found["period"], amount
-
 
 def available(account: Columns) -> int:
     """What an account has beyond what is set aside."""
     return int(account["credits_posted"] - account["debits_posted"] - account["debits_pending"])
-
-
-def _bring_up_to_date(limit: Columns, now: Micros) -> None:
-    if limit["next_time"] is not None and now >= limit["next_time"]:
-        limit["max_amount"] = limit["next_max"]
-        limit["next_max"] = limit["next_time"] = None
-
-
-def _detail(transfer: Transfer) -> dict[str, Any]:
-    detail: dict[str, Any] = json.loads(transfer.detail or "{}")
-    return detail
