@@ -277,7 +277,9 @@ class Workload:
 
     def _withdraw(self, player_id: PlayerId, now: Micros) -> Operation:
         del now
-        return Withdraw(amount=self._some(), **self._money(player_id, "psp"))
+        # At times most of what there is, so that what is taken back later is short.
+        amount = self.random.choice([self._some(), self.random.randint(100, 1_500)])
+        return Withdraw(amount=amount, **self._money(player_id, "psp"))
 
     def _resolve(self, player_id: PlayerId, now: Micros) -> Operation:
         del now
@@ -326,7 +328,7 @@ class Workload:
         some = [Restriction.NO_BET, Restriction.SELF_EXCLUDED, Restriction.FROZEN]
         return SetRestriction(
             scope=self.random.choice(list(Scope)),
-            restrictions=self.random.choice([Restriction.NONE] * 9 + some),
+            restrictions=self.random.choice([Restriction.NONE] * 20 + some),
             **self._fields(player_id, "player"),
         )
 
