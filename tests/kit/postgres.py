@@ -4,6 +4,7 @@ The wheel's own launcher keeps its servers and locks in places that all processe
 test session has a server in its own temporary folder, reachable by a unix socket only.
 """
 
+import asyncio
 import atexit
 import functools
 import importlib.util
@@ -11,8 +12,11 @@ import os
 import shutil
 import subprocess
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import quote
+
+import asyncpg
 
 _START_TIMEOUT_S = 60
 _UNPRIVILEGED_USER = "nobody"
@@ -59,10 +63,24 @@ class PostgresServer:
         """Drops a database, cutting connections that are still open."""
         self.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
-    def execute(self, statement: str, *, database: str = "postgres") -> str:
-        """Runs one statement through psql and returns what it prints, bare."""
-        return self._run("psql", "-h", str(self._folder), "-U", "postgres", "-d", database, "-X",
-                         "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-c", statement)  # fmt: skip
+    def execute(self, statement: str, *, database: str = "postgres") -> None:
+        """Runs one statement.
+
+        Over a connection and not by psql: a process that serves gRPC must not fork, and tests ask
+        for databases while servers run. The thread has a loop of its own, since a test's may run.
+        """
+
+        async def run() -> None:
+            connection = await asyncpg.connect(
+                host=str(self._folder), user="postgres", database=database
+            )
+            try:
+                await connection.execute(statement)
+            finally:
+                await connection.close()
+
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            pool.submit(asyncio.run, run()).result()
 
     def stop(self) -> None:
         """Stops the server and removes its files."""
