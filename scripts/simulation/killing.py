@@ -271,6 +271,7 @@ async def _spawn(url: str, socket: Path) -> asyncio.subprocess.Process:
         str(socket),
         cwd=_ROOT,
         env={"PATH": os.defpath, "PYTHONPATH": f"{_ROOT}:{_ROOT / 'generated'}"},
+        stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
     )
 

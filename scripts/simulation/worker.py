@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import signal
+import sys
 from typing import Annotated
 
 import typer
@@ -41,9 +42,13 @@ async def _serve(database: str, socket: str) -> None:
 
     server = await asyncio.start_unix_server(call, socket, limit=LINE_MAX)
     stopping = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, stopping.set)
+    # Whoever started this process holds the other end, and takes it along when it dies.
+    loop.add_reader(sys.stdin.fileno(), stopping.set)
     typer.echo("ready")
     await stopping.wait()
+    loop.remove_reader(sys.stdin.fileno())
     server.close()
     await service.stop()
     for task in callers:
