@@ -1,14 +1,12 @@
 """Finds out who is calling: the mesh service by its certificate, then the person or provider."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from typing import Protocol
 
 from services.kit.call import Call, Caller
 from services.kit.contract import Level
 from services.kit.errors import CredentialMissingError
 from services.kit.tls import service_of
-
-ANONYMOUS = "anonymous"
 
 
 class Authenticator(Protocol):
@@ -54,4 +52,3 @@ async def authenticate(call: Call, authenticator: Authenticator) -> Caller:
 
 
 Authenticators = Mapping[Level, Authenticator]
-Fetch = Callable[[str], Awaitable[Caller]]
