@@ -72,10 +72,7 @@ class Server:
         self, service: str, handlers: "Mapping[str, grpc.RpcMethodHandler[Any, Any]]"
     ) -> None:
         """Takes a servicer's methods from the generated code and wraps them."""
-        wrapped = self._chain.wrap(service, handlers)
-        self._server.add_generic_rpc_handlers(
-            (grpc.method_handlers_generic_handler(service, wrapped),)
-        )
+        self._server.add_registered_method_handlers(service, self._chain.wrap(service, handlers))
         self._services.append(service)
 
     def add_generic_rpc_handlers(self, handlers: object) -> None:
