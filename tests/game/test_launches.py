@@ -1,4 +1,5 @@
 import asyncio
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -275,6 +276,50 @@ async def test_launches_at_once_leave_one_open_session(stocked: House) -> None:
         except grpc.aio.AioRpcError as error:
             assert error.code() is grpc.StatusCode.FAILED_PRECONDITION  # noqa: PT017 (counted)
     assert len(admitted) == 1
+
+
+@pytest.mark.parametrize("opened_before", [0, 1])
+async def test_launches_from_many_logins_at_once_are_all_answered(
+    stocked: House, opened_before: int
+) -> None:
+    for _ in range(opened_before):
+        await launching(stocked)
+    await meet(stocked, [launching(stocked, login_id=new_uuid()) for _ in range(10)])
+    assert await sessions(stocked) == {"open": 1, "ended": 9 + opened_before}
+
+
+async def test_launches_from_one_login_at_once_are_all_answered(stocked: House) -> None:
+    await meet(stocked, [launching(stocked) for _ in range(10)])
+    assert await sessions(stocked) == {"open": 1, "ended": 9}
+
+
+async def test_launches_of_many_players_at_once_are_all_answered(stocked: House) -> None:
+    await meet(
+        stocked,
+        [
+            stocked.games.LaunchGame(
+                factory.launch(),
+                metadata=stocked.login(player_id=new_uuid(), login_id=new_uuid()),
+                timeout=20,
+            )
+            for _ in range(10)
+        ],
+    )
+    assert await sessions(stocked) == {"open": 10}
+
+
+async def meet(house: House, launches: Sequence[Any]) -> None:
+    """Holds launches until each has passed the checks, lets them go, and sees all succeed."""
+    house.player.held = asyncio.Event()
+    before = len(house.player.checked)
+    answers = asyncio.gather(*launches)
+
+    async def all_held() -> bool:
+        return len(house.player.checked) == before + len(launches)
+
+    await until(all_held)
+    house.player.held.set()
+    await answers
 
 
 # The logout.

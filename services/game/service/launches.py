@@ -135,6 +135,9 @@ class Launches:
                     connection, launch.login_session_id, keep_time=now + self._session_life
                 ):
                     raise LoginEndedError
+                await self._sessions.lock_player_at_game(
+                    connection, launch.player_id, launch.game_id
+                )
                 game = await self._catalogue.get_game(connection, launch.game_id)
                 check_launch(game, currency_code=launch.currency_code)
                 provider = await self._catalogue.find_provider(connection, game.provider_id)

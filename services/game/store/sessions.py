@@ -2,8 +2,10 @@
 
 from collections.abc import Collection
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import bindparam, delete, func, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.game.domain import (
@@ -87,19 +89,32 @@ class SessionStore:
         Returns:
             Whether it has ended.
         """
-        ended = await connection.scalar(
-            select(LOGIN_SESSION.c.ended)
-            .where(LOGIN_SESSION.c.login_session_id == login_session_id)
-            .with_for_update()
+        new = _insert(connection)(LOGIN_SESSION).values(
+            login_session_id=login_session_id, ended=False, keep_time=keep_time
         )
-        if ended is None:
-            # Two that insert it meet in the primary key, and the loser tries again.
+        # A row that is there already is updated to what it is: that locks it, and only a locked
+        # row is told.
+        found = new.on_conflict_do_update(
+            index_elements=[LOGIN_SESSION.c.login_session_id],
+            set_={"ended": LOGIN_SESSION.c.ended},
+        ).returning(LOGIN_SESSION.c.ended)
+        return bool(await connection.scalar(found))
+
+    async def lock_player_at_game(
+        self, connection: AsyncConnection, player_id: PlayerId, game_id: GameId
+    ) -> None:
+        """Lets the launches of a game by a player take place one after the other.
+
+        Without it each of them would end the session that it sees, and all but one would then meet
+        the new session of another in the unique index, however often they tried again.
+        """
+        if connection.dialect.name == "postgresql":
+            # What there is not yet has no row to lock. On SQLite there is one writer at a time.
             await connection.execute(
-                insert(LOGIN_SESSION).values(
-                    login_session_id=login_session_id, ended=False, keep_time=keep_time
+                select(
+                    func.pg_advisory_xact_lock(func.hashtextextended(f"{player_id} {game_id}", 0))
                 )
             )
-        return bool(ended)
 
     async def end_logins(
         self,
@@ -217,3 +232,8 @@ class SessionStore:
             .values(state=SessionState.ENDED, end_time=now)
         )
         return int(ended.rowcount)
+
+
+def _insert(connection: AsyncConnection) -> Any:
+    """Returns the engine's own INSERT: only those know ON CONFLICT."""
+    return postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
