@@ -66,15 +66,18 @@ class RemoteSpan(NonRecordingSpan):
         super().__init__(INVALID_SPAN_CONTEXT)
         self.traceparent = traceparent
         self.sampled = bool(int(traceparent[-2:], 16) & _SAMPLED)
+        self._read: SpanContext | None = None
 
     def get_span_context(self) -> SpanContext:
         """Reads the context."""
-        return SpanContext(
-            trace_id=int(self.traceparent[3:35], 16),
-            span_id=int(self.traceparent[36:52], 16),
-            is_remote=True,
-            trace_flags=TraceFlags(int(self.traceparent[-2:], 16)),
-        )
+        if self._read is None:
+            self._read = SpanContext(
+                trace_id=int(self.traceparent[3:35], 16),
+                span_id=int(self.traceparent[36:52], 16),
+                is_remote=True,
+                trace_flags=TraceFlags(int(self.traceparent[-2:], 16)),
+            )
+        return self._read
 
 
 def remote_parent(traceparent: str) -> RemoteSpan | None:

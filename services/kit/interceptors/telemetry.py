@@ -36,15 +36,7 @@ class CallTelemetry:
         """Prepares what is the same for all calls."""
         self._name = full_name
         self._ok = _DURATION.labels(full_name, "OK")
-        service, _, method = full_name.partition("/")
-        self._attributes = {
-            "rpc.system.name": "grpc",
-            "rpc.method": full_name,
-            # The names before the conventions' release candidate, which today's backends search.
-            "rpc.system": "grpc",
-            "rpc.service": service,
-            "rpc.method.name": method,
-        }
+        self._attributes = {"rpc.system.name": "grpc", "rpc.method": full_name}
 
     def begin(self, call: Call) -> tuple[float, Span | None]:
         """Notes the start, and starts a span if the call's trace is sampled."""
@@ -73,12 +65,12 @@ class CallTelemetry:
             _DURATION.labels(self._name, code.name).observe(elapsed)
         if span is None or not span.is_recording():
             return
-        span.set_attribute("rpc.response.status_code", code.name)
-        span.set_attribute("rpc.grpc.status_code", code.value[0])
+        facts = {"rpc.response.status_code": code.name}
         if call.caller is not None:
-            span.set_attribute("croupier.caller", call.caller.service)
+            facts["croupier.caller"] = call.caller.service
         if reason:
-            span.set_attribute("error.type", reason)
+            facts["error.type"] = reason
+        span.set_attributes(facts)
         if code in _FAULTS:
             span.set_status(StatusCode.ERROR, reason)
         span.end()
