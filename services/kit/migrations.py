@@ -40,13 +40,16 @@ class BrokenReferenceError(RuntimeError):
     """A migration left rows that point at rows which do not exist. It was rolled back."""
 
 
-async def upgrade(database_url: str, service_package: str, revision: str = "head") -> None:
+async def upgrade(
+    database_url: str, service_package: str, revision: str = "head", *, schema: str = ""
+) -> None:
     """Brings a database to a revision. Does nothing if it is there already.
 
     Args:
         database_url: As for `Database`.
         service_package: Such as `services.wallet`. Its last part names the schema.
         revision: A revision of that service, or `head`.
+        schema: Another schema than the service's own, for a copy that is made beside it.
 
     Raises:
         BrokenReferenceError: The migrations violate a foreign key. SQLite checks at the end only.
@@ -55,7 +58,7 @@ async def upgrade(database_url: str, service_package: str, revision: str = "head
     # In a thread with a loop of its own: an upgrade blocks, and must not be interleaved with that
     # of another service, which a lock can only assure where no other task of the loop waits on it.
     await asyncio.to_thread(
-        _upgrade_alone, database_url, _schema_of(service_package), config, revision
+        _upgrade_alone, database_url, schema or _schema_of(service_package), config, revision
     )
 
 
