@@ -12,22 +12,28 @@ import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from contextvars import ContextVar
+from datetime import timedelta
 from pathlib import Path
 from threading import Thread
 from typing import Any, ParamSpec, TypeVar
 from weakref import WeakSet
 
 import aiosqlite
+import structlog
 from sqlalchemy import Connection, event, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from services.kit.errors import UnavailableError
 
 Transaction = AsyncConnection
 """An open transaction, by the name that use cases have for it: only stores send SQL through it."""
 
 _RACE_TRIES_MAX = 3
 _RACE_PAUSE_S = 0.02
+# For the caller, once all tries are lost.
+_RACE_RETRY_AFTER = timedelta(milliseconds=250)
 _SQLITE_BUSY_TIMEOUT_MS = 5_000
 _SQLITE_STOP_S = 5.0
 _POSTGRES_LOCK_TIMEOUT_MS = 5_000
@@ -39,6 +45,7 @@ _POSTGRES_RACES = frozenset({"40001", "40P01", "55P03", "23505"})
 P = ParamSpec("P")
 R = TypeVar("R")
 
+_log = structlog.get_logger()
 _inside_transaction: ContextVar[bool] = ContextVar("inside_transaction", default=False)
 
 
@@ -223,6 +230,9 @@ def retry_on_race(
 
     The use case must hold exactly one transaction, since that is what is repeated. A unique
     violation counts: two equal requests met, and the second try finds what the first one wrote.
+
+    Raises:
+        UnavailableError: It lost all tries, and nothing was recorded; the caller may repeat it.
     """
 
     @functools.wraps(use_case)
@@ -231,8 +241,15 @@ def retry_on_race(
             try:
                 return await use_case(*args, **kwargs)
             except DBAPIError as error:
-                if tried == _RACE_TRIES_MAX or not is_race(error):
+                if not is_race(error):
                     raise
+                if tried == _RACE_TRIES_MAX:
+                    # An error all the same: use cases take locks in an order in which nobody
+                    # should lose that often, and a unique violation may be a fault of ours.
+                    _log.exception("race lost", use_case=use_case.__qualname__, tries=tried)
+                    raise UnavailableError(
+                        dependency="database", retry_after=_RACE_RETRY_AFTER
+                    ) from error
             await asyncio.sleep(random.uniform(0, _RACE_PAUSE_S * tried))  # noqa: S311 (jitter)
         raise AssertionError
 

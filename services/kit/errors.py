@@ -139,9 +139,11 @@ class UnavailableError(ServiceError):
     code = grpc.StatusCode.UNAVAILABLE
     reason = ErrorReason.Name(ErrorReason.ERROR_REASON_UNAVAILABLE)
 
-    def __init__(self, *, dependency: str) -> None:
-        """Names what does not answer."""
-        super().__init__(f"{dependency} is not available", dependency=dependency)
+    def __init__(self, *, dependency: str, retry_after: timedelta | None = None) -> None:
+        """Names what does not answer, and says when it may again where that is known."""
+        super().__init__(
+            f"{dependency} is not available", retry_after=retry_after, dependency=dependency
+        )
 
 
 class InternalError(ServiceError):
