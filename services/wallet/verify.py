@@ -17,8 +17,8 @@ _PAGE_BATCHES = 64
 FINDINGS_MAX = 1_000
 """After so many findings a ledger is known to be broken, and the audit ends."""
 
-# What history cannot say: a row without it cannot be made anew.
-_NEEDED = {"round": "round_key"}
+# What the history of an older version does not say. A row cannot be made anew without it.
+_NEEDED = {"round": "round_key", "hold": "expire_time"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +196,7 @@ async def rebuild(database: Database, *, shard: int = 0) -> AsyncIterator[Progre
     if doubts or audit.caches is None:
         return
     corrections = list(_corrections(audit.history, audit.caches))
-    lacking = [each for each in corrections if each.missing and each.table in _NEEDED]
+    lacking = [each for each in corrections if each.missing and not _is_whole(each)]
     for each in lacking:
         message = f"cannot be made anew: history does not hold its {_NEEDED[each.table]}"
         yield Finding("rebuild", _place(each.table, each.identity), message)
@@ -231,6 +231,11 @@ def _corrections(history: History, caches: Caches) -> Iterator[Correction]:
                 yield Correction(table, identity, wrong)
         for identity in _strangers(history, caches, table):
             yield Correction(table, identity, None)
+
+
+def _is_whole(correction: Correction) -> bool:
+    needed = _NEEDED.get(correction.table)
+    return needed is None or needed in (correction.columns or {})
 
 
 def _strangers(history: History, caches: Caches, table: str) -> list[Identity]:

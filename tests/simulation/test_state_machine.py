@@ -348,10 +348,8 @@ class LedgerMachine(RuleBasedStateMachine):
         if not isinstance(answer, Answer):
             assert isinstance(answer, KeyReusedError)
             assert reply.error == "KEY_REUSED"
-            named, changed = set(answer.metadata["fields"].split(",")), self._changed(operation)
-            # It names what it can tell from what is stored: at least one that is right.
-            # It names what it can tell from what is stored: at least one that is right.
-            assert named & changed, (operation, named, changed)
+            named, changed = answer.metadata["fields"].split(","), self._changed(operation)
+            assert named == sorted(changed), operation
             return
         assert reply.outcome is not None, (operation, reply, answer)
         found = answer_differences(reply, answer.result)

@@ -1,9 +1,26 @@
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 
 import pytest
+
+from services.kit.database import Database
+from services.wallet.service import WalletService
+from tests.kit.clock import ManualClock
+from tests.wallet.teller import Teller
 
 
 @pytest.fixture
 def wallet_url(database_url: Callable[[str], str]) -> str:
     """The address of a fresh, migrated wallet database."""
     return database_url("services.wallet")
+
+
+@pytest.fixture
+async def ledger(wallet_url: str, clock: ManualClock) -> AsyncIterator[Database]:
+    """The database of a ledger in which everything has happened once, and that is at rest."""
+    service = WalletService(wallet_url, clock)
+    await service.start()
+    await Teller(service, clock).write()
+    await service.stop()
+    database = Database(wallet_url, schema="wallet")
+    yield database
+    await database.close()

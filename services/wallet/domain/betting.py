@@ -5,6 +5,7 @@ from services.wallet.domain.book import Book, Draft, Leg, Refused, RoundName
 from services.wallet.domain.operations import Bet, CloseRound, GameOperation, Rollback, Win
 from services.wallet.domain.policy import KeyScope, Policy, Stance, WinShort
 from services.wallet.domain.result import Flag
+from services.wallet.domain.reuse import keep_words
 from services.wallet.domain.rows import Bonus, Posting, Round, Transfer, Wallet
 from services.wallet.domain.spending import (
     Split,
@@ -131,6 +132,7 @@ def plan_rollback(book: Book, draft: Draft, operation: Rollback) -> None:
     else:
         _reverse(book, draft, operation, wallet, original)
     _close_after_rollback(book, draft, operation)
+    keep_words(draft)
 
 
 def plan_close_round(book: Book, draft: Draft, operation: CloseRound) -> None:

@@ -236,7 +236,7 @@ class Book:
         rows[name] = row
 
     def open_round(self, draft: Draft, name: RoundName, state: RoundState) -> Round:
-        """Makes a round that nobody has seen before."""
+        """Makes a round that nobody has seen before. Its name is kept in history, by the opener."""
         assert draft.currency_code is not None  # noqa: S101 (rounds belong to operations on money)
         made = Round(
             version=1,
@@ -250,6 +250,7 @@ class Book:
             currency_code=draft.currency_code,
             state=state,
         )
+        draft.detail["round_key"] = name[3]
         self.add(self.rounds, name, made)
         self.add(self.rounds_by_id, made.round_id, made)
         return made

@@ -261,9 +261,17 @@ class History:
             "posted_amount": 0,
             "state": int(HoldState.PENDING),
             "create_time": transfer.create_time,
+            **self._expire_time(transfer, incoming=incoming),
         }
         if incoming:
             self._limits.count(transfer, {LimitKind.DEPOSIT: transfer.amount})
+
+    def _expire_time(self, transfer: Transfer, *, incoming: bool) -> Columns:
+        """Tells when a hold ends; transfers of older versions do not say it of deposits."""
+        if not incoming:
+            return {"expire_time": None}
+        detail = detail_of(transfer)
+        return {"expire_time": detail["expire_time"]} if "expire_time" in detail else {}
 
     def _resolve(self, transfer: Transfer) -> None:
         hold = self.tables["hold"].get((transfer.hold_id,))
@@ -297,6 +305,10 @@ class History:
                 "wins": 0,
                 "bonus_id": None,
             }
+            # The opener names it; that of an older version does not.
+            name = detail_of(transfer).get("round_key")
+            if name is not None:
+                played["round_key"] = name
         if transfer.round_state is not None:
             played["state"] = int(transfer.round_state)
         if not transfer.outcome.posted:

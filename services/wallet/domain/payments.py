@@ -4,6 +4,7 @@ from services.wallet.domain import limits
 from services.wallet.domain.book import Book, Draft, Leg, Refused
 from services.wallet.domain.operations import Capture, Deposit, HoldDeposit, Release, Withdraw
 from services.wallet.domain.result import Flag
+from services.wallet.domain.reuse import keep_words
 from services.wallet.domain.rows import NOT_STORED, Account, Hold, Wallet
 from services.wallet.domain.values import (
     HoldDirection,
@@ -62,6 +63,7 @@ def plan_hold_deposit(book: Book, draft: Draft, operation: HoldDeposit) -> None:
     )
     limits.count(book, operation.player_id, operation.currency_code, counted)
     _make_hold(book, draft, wallet.cash, HoldDirection.IN, operation)
+    keep_words(draft)
 
 
 def plan_withdraw(book: Book, draft: Draft, operation: Withdraw) -> None:
@@ -109,6 +111,7 @@ def plan_capture(book: Book, draft: Draft, operation: Capture) -> None:
         ]
     book.post(draft, legs)
     _resolve(book, hold, HoldState.POSTED, posted=amount)
+    keep_words(draft)
 
 
 def plan_release(book: Book, draft: Draft, operation: Release) -> None:

@@ -10,8 +10,8 @@ from services.wallet.domain.book import Book, Draft, KeyName, Refused, RoundName
 from services.wallet.domain.fingerprint import fingerprint
 from services.wallet.domain.operations import Operation
 from services.wallet.domain.policy import KeyScope, Policies
-from services.wallet.domain.result import Answer, Flag, Reused, result_of
-from services.wallet.domain.reuse import differing_fields
+from services.wallet.domain.result import Answer, Reused, result_of
+from services.wallet.domain.reuse import differing_fields, keep_words
 from services.wallet.domain.rows import Bonus, Hold, Posting, Wallet
 from services.wallet.domain.values import (
     WALLET_SOURCE,
@@ -49,17 +49,6 @@ _PLANS: dict[Kind, _Plan] = {
     Kind.SET_RESTRICTION: office.plan_set_restriction,
     Kind.OPEN_WALLET: office.plan_open_wallet,
 }
-
-
-# Operations whose content has no columns of its own.
-_OFFICE = (
-    operations.Move,
-    operations.Adjust,
-    operations.GrantBonus,
-    operations.ForfeitBonus,
-    operations.SetLimit,
-    operations.SetRestriction,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +207,8 @@ class Planner:
             draft.outcome = Outcome.LINKED_FAILED
         else:
             self._rebase(draft)
+            # What was undone tells nobody any more what it was called.
+            keep_words(draft)
         return Answer(result_of(self._write(draft, group_no=group_no)), replayed=False)
 
     def _decide(self, submission: Submission) -> Posting:
@@ -248,7 +239,7 @@ class Planner:
             draft.detail.pop("shortfall", None)
             draft.detail.pop("settled", None)
             draft.detail.update(refused.detail)
-            _keep_words(draft)
+            keep_words(draft)
 
     def _write(self, draft: Draft, *, group_no: int | None = None) -> Posting:
         posting = self.book.record(draft, group_no=group_no)
@@ -258,16 +249,9 @@ class Planner:
 
     def _look(self, draft: Draft) -> None:
         """Fills in what is known of an operation that is not judged at all."""
-        operation = draft.operation
-        draft.currency_code = getattr(operation, "currency_code", None)
-        draft.amount = getattr(operation, "amount", None) or 0
-        draft.game_id = getattr(operation, "game_id", "")
-        if getattr(operation, "close_round", False):
-            draft.flags |= Flag.CLOSE_ROUND
+        draft.amount = getattr(draft.operation, "amount", None) or 0
+        keep_words(draft)
         draft.wallet = self._wallet_of(draft)
-        if isinstance(operation, _OFFICE):
-            draft.detail = office.content_of(operation)
-        _keep_words(draft)
 
     def _wallet_of(self, draft: Draft) -> Wallet | None:
         """Finds the wallet whose balance the answer may tell: never that of another tenant."""
@@ -402,18 +386,6 @@ class Planner:
             currency_code=wallet.cash.currency_code,
             wallet=wallet,
         )
-
-
-def _keep_words(draft: Draft) -> None:
-    """Keeps what a refused operation named and the ledger does not know.
-
-    Else the key's reuse could not be told by its fields.
-    """
-    known = {"round_key": draft.round, "reference": draft.original_seq}
-    for name, place in known.items():
-        word: str = getattr(draft.operation, name, "")
-        if word and place is None:
-            draft.detail[name] = word
 
 
 def _own_fingerprint(kind: Kind, name: KeyName) -> bytes:
