@@ -1,16 +1,38 @@
-"""A session that fails where a test says, and otherwise is the real one."""
+"""A session that fails where a test says, and otherwise is the real one.
+
+A fault is the name of a statement, which then loses the connection, or one of:
+
+- `commit lost`: the connection is lost before COMMIT arrives;
+- `answer lost`: COMMIT is done, and the connection is lost before the answer;
+- `race at lock`: the shard's row cannot be had, though the transaction has begun;
+- `nonsense at lock`: an error that nobody expects, at the same place;
+- `refuse <statement>`: the statement is refused, and the connection stands.
+"""
 
 import os
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from services.wallet.store import CommitUnknownError, ConnectionLostError, Session, open_session
+from services.wallet.store import (
+    CommitUnknownError,
+    ConnectionLostError,
+    RaceLostError,
+    Session,
+    open_session,
+)
 from services.wallet.store.session import Recorder, Row
 from services.wallet.store.statements import SetStatement
 
 
 class FaultySession:
-    """Loses its connection at planned moments, for real: what it loses is rolled back."""
+    """Fails at planned moments, for real: what it loses is rolled back.
+
+    Attributes:
+        faults: What is still to go wrong, in order.
+        opened: How often it has connected and got the lease.
+        meanwhile: Called when the connection is lost, before the writer knows.
+        rolled_back: Called after each rollback.
+    """
 
     def __init__(self, url: str) -> None:
         self._session: Session = open_session(url)
@@ -18,10 +40,13 @@ class FaultySession:
         self.faults: list[str] = []
         self.opened = 0
         self.meanwhile: Callable[[], Awaitable[None]] | None = None
+        self.rolled_back: Callable[[], Awaitable[None]] | None = None
 
     async def open(self, *, shard: int) -> None:
-        self.opened += 1
         await self._session.open(shard=shard)
+        # Counted once it has worked: a server may need a moment to notice that the connection
+        # before is gone, and keeps its lease until then.
+        self.opened += 1
 
     async def close(self) -> None:
         await self._session.close()
@@ -30,30 +55,48 @@ class FaultySession:
         await self._session.begin()
 
     async def commit(self) -> None:
-        fault = self.faults.pop(0) if self.faults else ""
-        if fault == "commit lost":
+        if self._is_due("commit lost"):
             await self._lose()
-            raise CommitUnknownError(fault)
+            message = "commit lost"
+            raise CommitUnknownError(message)
         await self._session.commit()
-        if fault == "answer lost":
+        if self._is_due("answer lost"):
             await self._cut()
-            raise CommitUnknownError(fault)
+            message = "answer lost"
+            raise CommitUnknownError(message)
 
     async def rollback(self) -> None:
         await self._session.rollback()
+        if self.rolled_back is not None:
+            await self.rolled_back()
 
     async def select(self, statement: SetStatement, rows: Sequence[Row]) -> list[Any]:
         return await self._session.select(statement, rows)
 
     async def execute(self, statement: SetStatement, rows: Sequence[Row]) -> int:
-        if self.faults and self.faults[0] == statement.name:
-            self.faults.pop(0)
+        if self._is_due(statement.name):
             await self._lose()
             raise ConnectionLostError(statement.name)
+        if self._is_due(f"refuse {statement.name}"):
+            message = f"{statement.name} is refused"
+            raise ValueError(message)
         return await self._session.execute(statement, rows)
 
     async def lock_shard(self, shard: int) -> Any:
-        return await self._session.lock_shard(shard)
+        row = await self._session.lock_shard(shard)
+        if self._is_due("race at lock"):
+            message = "race at lock"
+            raise RaceLostError(message)
+        if self._is_due("nonsense at lock"):
+            message = "nonsense at lock"
+            raise ArithmeticError(message)
+        return row
+
+    def _is_due(self, fault: str) -> bool:
+        if self.faults and self.faults[0] == fault:
+            del self.faults[0]
+            return True
+        return False
 
     async def _lose(self) -> None:
         await self._cut()

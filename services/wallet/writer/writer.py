@@ -211,12 +211,17 @@ class Writer:
         A batch that fails for a reason of its own is halved until the one unit that cannot be
         written stands alone; the others commit. Halves stay in order.
         """
+        durable = self._head.last_batch
         try:
             await self._commit(batch)
         except (_HaltError, asyncio.CancelledError):
             _fail(batch)
             raise
-        except Exception as error:  # noqa: BLE001 (whatever it is, one unit of the batch causes it)
+        except Exception as error:
+            if self._head.last_batch != durable:
+                # It came after the COMMIT: nobody may be told that nothing was stored.
+                raise self._halt(error) from error
+            # Whatever it is, one unit of the batch causes it.
             await self._store.rollback()
             if len(batch) == 1:
                 self._quarantine_unit(batch[0], error)
@@ -237,8 +242,7 @@ class Writer:
             raise _HaltError(WriterState.DEPOSED) from None
         except (InvariantViolationError, LostUpdateError) as error:
             await self._store.rollback()
-            _LOG.critical("shard %d is halted", self._store.shard, exc_info=error)
-            raise _HaltError(WriterState.HALTED) from error
+            raise self._halt(error) from error
         _fail(batch)
 
     async def _attempt(self, batch: list[Waiting]) -> bool:
@@ -375,10 +379,17 @@ class Writer:
                 # The server may not have noticed yet that the old connection is gone.
                 if time.monotonic() - began > self._options.lease_wait.total_seconds():
                     raise DeposedError from None
+            except Exception as error:
+                # No operation is to blame for it, and what was sent to COMMIT is still in doubt.
+                raise self._halt(error) from error
             else:
                 self._head = self._agree(state, doubt)
                 return
             await asyncio.sleep(min(_RECONNECT_PAUSE_S * tried, _RECONNECT_PAUSE_MAX_S))
+
+    def _halt(self, error: Exception) -> _HaltError:
+        _LOG.critical("shard %d is halted", self._store.shard, exc_info=error)
+        return _HaltError(WriterState.HALTED)
 
     def _agree(self, found: ShardState, doubt: Batch | None) -> ShardState:
         """Compares what the database holds with what this writer last knew."""
