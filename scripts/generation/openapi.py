@@ -49,13 +49,18 @@ _STATUS_OF = {
     "FAILED_PRECONDITION": 412,
     "Refused": 412,
 }
-_SCHEMES = {"PLAYER": "playerToken", "OPERATOR": "operatorToken", "PROVIDER": "apiKey"}
+_SCHEMES = {
+    "PLAYER": ("playerToken",),
+    "OPERATOR": ("operatorToken",),
+    "PROVIDER": ("apiKey",),
+    "SUBJECT": ("playerToken", "operatorToken"),
+}
 _TOKEN = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
 _SECURITY_SCHEMES = {
     "playerToken": {**_TOKEN, "description": "An access token of a player, from `/v1/auth:login`."},
     "operatorToken": {
         **_TOKEN,
-        "description": "An access token of an operator that carries one of the roles.",
+        "description": "An access token of an operator that carries one of the roles, if any.",
     },
     "apiKey": {
         "type": "apiKey",
@@ -182,8 +187,9 @@ class _Entry:
     def _security(self) -> list[Json]:
         if self._operation.level == "PUBLIC":
             return []
-        scheme = _SCHEMES[self._operation.level]
-        return [{scheme: [role]} for role in self._operation.roles] or [{scheme: []}]
+        schemes = _SCHEMES[self._operation.level]
+        roles = [[role] for role in self._operation.roles] or [[]]
+        return [{scheme: each} for scheme in schemes for each in roles]
 
     def _path_parameters(self) -> list[Json]:
         return [

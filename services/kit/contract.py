@@ -18,6 +18,7 @@ class Level(Enum):
     OPERATOR = options_pb2.AUTH_LEVEL_OPERATOR
     PROVIDER = options_pb2.AUTH_LEVEL_PROVIDER
     SERVICE = options_pb2.AUTH_LEVEL_SERVICE
+    SUBJECT = options_pb2.AUTH_LEVEL_SUBJECT
 
 
 class UndeclaredError(Exception):

@@ -27,6 +27,11 @@ ISSUER = "croupier"
 AUDIENCE = "croupier"
 KIND_PLAYER = "player"
 KIND_OPERATOR = "operator"
+_KINDS = {
+    Level.PLAYER: frozenset({KIND_PLAYER}),
+    Level.OPERATOR: frozenset({KIND_OPERATOR}),
+    Level.SUBJECT: frozenset({KIND_PLAYER, KIND_OPERATOR}),
+}
 
 _CACHED_MAX = 10_000
 _KEYS_MAX_AGE_S = 300.0
@@ -100,32 +105,32 @@ class TokenVerifier:
 
 
 class TokenAuthenticator:
-    """Proves players or operators by their access token."""
+    """Proves players, operators or either by their access token."""
 
     def __init__(self, verifier: TokenVerifier, *, level: Level) -> None:
-        """Chooses which of the two the token must name.
+        """Chooses whom the token may name.
 
         Args:
             verifier: Verifies tokens; one for the whole server.
-            level: `PLAYER` or `OPERATOR`.
+            level: `PLAYER`, `OPERATOR`, or `SUBJECT` for either.
         """
         self._verifier = verifier
         self._level = level
-        self._kind = {Level.PLAYER: KIND_PLAYER, Level.OPERATOR: KIND_OPERATOR}[level]
+        self._kinds = _KINDS[level]
 
     async def authenticate(self, call: Call, *, service: str) -> Caller:
         """Returns the token's subject.
 
         Raises:
             CredentialMissingError: There is no bearer token.
-            CredentialInvalidError: It is not valid, or names the other kind of subject.
+            CredentialInvalidError: It is not valid, or names another kind of subject.
             TokenExpiredError: It was valid.
         """
         given = call.text("authorization")
         if not given.startswith(_BEARER):
             raise CredentialMissingError(f"AUTH_LEVEL_{self._level.name}")
         claims = await self._verifier.claims(given[len(_BEARER) :])
-        if claims["kind"] != self._kind:
+        if claims["kind"] not in self._kinds:
             raise CredentialInvalidError
         return Caller(
             service=service,
@@ -138,8 +143,6 @@ class TokenAuthenticator:
 
 
 def token_authenticators(fetch_keys: KeySource) -> dict[Level, TokenAuthenticator]:
-    """Builds what a server needs for methods of the levels PLAYER and OPERATOR."""
+    """Builds what a server needs for methods of the levels PLAYER, OPERATOR and SUBJECT."""
     verifier = TokenVerifier(fetch_keys)
-    return {
-        level: TokenAuthenticator(verifier, level=level) for level in (Level.PLAYER, Level.OPERATOR)
-    }
+    return {level: TokenAuthenticator(verifier, level=level) for level in _KINDS}

@@ -17,6 +17,9 @@ from services.security.clients import GameClient
 from services.security.hashing import PasswordHasher
 from services.security.service.api_keys import ApiKeys
 from services.security.service.credentials import Credentials
+from services.security.service.passwords import Passwords
+from services.security.service.proof import Proof
+from services.security.service.recovery import Recovery
 from services.security.service.second_factor import SecondFactor
 from services.security.service.sessions import LoginSessions
 from services.security.service.signing_keys import SigningKeys
@@ -79,21 +82,25 @@ async def assemble(settings: Settings, stack: AsyncExitStack, *, clock: Clock) -
         game=game,
         lifetimes=settings.lifetimes,
         access_life=settings.access_token_life,
+        retention=settings.login_session_retention,
+        second_factor_roles=settings.second_factor_roles,
     )
     second_factor = SecondFactor(database, clock=clock, sealer=sealer, issuer=settings.totp_issuer)
+    proof = Proof(clock=clock, outbox=outbox, second_factor=second_factor)
     credentials = Credentials(
-        database,
-        clock=clock,
-        outbox=outbox,
-        hasher=hasher,
-        second_factor=second_factor,
-        sessions=sessions,
+        database, clock=clock, outbox=outbox, hasher=hasher, proof=proof, sessions=sessions
+    )
+    passwords = Passwords(
+        database, clock=clock, outbox=outbox, hasher=hasher, proof=proof, sessions=sessions
+    )
+    recovery = Recovery(
+        database, clock=clock, outbox=outbox, reset_life=settings.password_reset_life
     )
     # Before the first call: tokens need a key, and a wrong key-encryption key must stop the start.
     await keys.check()
     await keys.rotate()
     await _create_first_operator(settings, credentials)
-    _start_upkeep(settings, stack, keys, sessions)
+    _start_upkeep(settings, stack, keys, sessions, recovery)
 
     async def fetch_own_keys() -> Mapping[str, Any]:
         return {"keys": [json_web_key(key) for key in await keys.published()]}
@@ -105,6 +112,8 @@ async def assemble(settings: Settings, stack: AsyncExitStack, *, clock: Clock) -
             credentials=credentials,
             sessions=sessions,
             second_factor=second_factor,
+            passwords=passwords,
+            recovery=recovery,
             keys=keys,
             api_keys=ApiKeys(database, clock=clock),
         ),
@@ -133,13 +142,19 @@ async def _create_first_operator(settings: Settings, credentials: Credentials) -
 
 
 def _start_upkeep(
-    settings: Settings, stack: AsyncExitStack, keys: SigningKeys, sessions: LoginSessions
+    settings: Settings,
+    stack: AsyncExitStack,
+    keys: SigningKeys,
+    sessions: LoginSessions,
+    recovery: Recovery,
 ) -> None:
     upkeep = Upkeep(
         {
             "rotate signing keys": keys.rotate,
             "end expired login sessions": sessions.end_expired,
             "end open game sessions": sessions.end_open_games,
+            "forget old login sessions": sessions.forget_old,
+            "forget expired password resets": recovery.forget_expired,
         },
         every=settings.upkeep_every,
     )

@@ -117,3 +117,47 @@ class ApiKeyNotFoundError(ServiceError):
     def __init__(self) -> None:
         """Does not say which of the three."""
         super().__init__("no such API key")
+
+
+class CredentialNotFoundError(ServiceError):
+    """This subject has no credential."""
+
+    code = grpc.StatusCode.NOT_FOUND
+    reason = ErrorReason.Name(ErrorReason.ERROR_REASON_CREDENTIAL_NOT_FOUND)
+
+    def __init__(self) -> None:
+        """Says so."""
+        super().__init__("this subject has no credential")
+
+
+class PasswordRefusedError(ServiceError):
+    """That is not the present password."""
+
+    code = grpc.StatusCode.UNAUTHENTICATED
+    reason = ErrorReason.Name(ErrorReason.ERROR_REASON_PASSWORD_REFUSED)
+
+    def __init__(self) -> None:
+        """Says so."""
+        super().__init__("that is not the present password")
+
+
+class PasswordResetInvalidError(ServiceError):
+    """The token of a password reset is unknown, expired, used, or replaced by a later one."""
+
+    code = grpc.StatusCode.UNAUTHENTICATED
+    reason = ErrorReason.Name(ErrorReason.ERROR_REASON_PASSWORD_RESET_INVALID)
+
+    def __init__(self) -> None:
+        """Does not say which of the four."""
+        super().__init__("the token of the password reset is not valid; ask for another one")
+
+
+class RequestIdReusedError(ServiceError):
+    """The request id was used with other content."""
+
+    code = grpc.StatusCode.ALREADY_EXISTS
+    reason = ErrorReason.Name(ErrorReason.ERROR_REASON_REQUEST_ID_REUSED)
+
+    def __init__(self, *, request_id: str) -> None:
+        """Names the id."""
+        super().__init__(f"{request_id} was used with other content", request_id=request_id)

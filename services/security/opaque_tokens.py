@@ -1,4 +1,4 @@
-"""Refresh tokens and API keys: 256 random bits each, stored as a digest.
+"""Refresh tokens, reset tokens and API keys: 256 random bits each, stored as a digest.
 
 A plain SHA-256 is enough for them, other than for passwords: nobody can try 2**256 of them.
 """
@@ -17,6 +17,11 @@ _SEPARATOR = "_"
 
 def new_refresh_token() -> str:
     """Makes a refresh token."""
+    return secrets.token_urlsafe(_RANDOM_BYTES)
+
+
+def new_reset_token() -> str:
+    """Makes the token of a password reset."""
     return secrets.token_urlsafe(_RANDOM_BYTES)
 
 

@@ -16,10 +16,13 @@ from services.kit.call import caller
 from services.kit.clock import from_micros
 from services.security.domain.api_keys import ApiKey, ApiKeyId
 from services.security.domain.credentials import SubjectId
+from services.security.domain.recovery import Operator
 from services.security.domain.sessions import LoginSessionId, TokenPair
 from services.security.domain.signing_keys import SigningKey
 from services.security.service.api_keys import ApiKeys
 from services.security.service.credentials import Credentials
+from services.security.service.passwords import Passwords
+from services.security.service.recovery import Recovery
 from services.security.service.second_factor import SecondFactor
 from services.security.service.sessions import LoginSessions
 from services.security.service.signing_keys import SigningKeys
@@ -31,12 +34,14 @@ _MICROS_MAX = 253_402_300_799_999_999
 class SecurityServicer(security_service_pb2_grpc.SecurityServiceServicer):
     """`croupier.security.v1.SecurityService`."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (the nouns of the service; all are named at the one call)
         self,
         *,
         credentials: Credentials,
         sessions: LoginSessions,
         second_factor: SecondFactor,
+        passwords: Passwords,
+        recovery: Recovery,
         keys: SigningKeys,
         api_keys: ApiKeys,
     ) -> None:
@@ -44,6 +49,8 @@ class SecurityServicer(security_service_pb2_grpc.SecurityServiceServicer):
         self._credentials = credentials
         self._sessions = sessions
         self._second_factor = second_factor
+        self._passwords = passwords
+        self._recovery = recovery
         self._keys = keys
         self._api_keys = api_keys
 
@@ -106,6 +113,35 @@ class SecurityServicer(security_service_pb2_grpc.SecurityServiceServicer):
         )
         return security_service_pb2.ConfirmTotpResponse()
 
+    async def ChangePassword(
+        self, request: security_service_pb2.ChangePasswordRequest, context: Any
+    ) -> security_service_pb2.ChangePasswordResponse:
+        """Replaces the caller's password."""
+        del context
+        who = caller()
+        await self._passwords.change(
+            SubjectId(who.subject_id),
+            LoginSessionId(who.login_session_id),
+            old_password=request.old_password,
+            new_password=request.new_password,
+            totp_code=request.totp_code,
+            client_address=who.client_address,
+        )
+        return security_service_pb2.ChangePasswordResponse()
+
+    async def ResetPassword(
+        self, request: security_service_pb2.ResetPasswordRequest, context: Any
+    ) -> security_service_pb2.ResetPasswordResponse:
+        """Sets a new password with the token of a password reset."""
+        del context
+        await self._passwords.reset(
+            request.reset_token,
+            new_password=request.new_password,
+            totp_code=request.totp_code,
+            client_address=caller().client_address,
+        )
+        return security_service_pb2.ResetPasswordResponse()
+
     async def GetJwks(
         self, request: security_service_pb2.GetJwksRequest, context: Any
     ) -> security_service_pb2.GetJwksResponse:
@@ -152,7 +188,7 @@ class SecurityServicer(security_service_pb2_grpc.SecurityServiceServicer):
             request.provider_id,
             display_name=request.display_name,
             expire_time=_moment(request.expire_time) if request.HasField("expire_time") else None,
-            operator_id=caller().subject_id,
+            operator=_operator(),
         )
         return security_service_pb2.CreateApiKeyResponse(api_key=_api_key(api_key), secret=secret)
 
@@ -162,9 +198,34 @@ class SecurityServicer(security_service_pb2_grpc.SecurityServiceServicer):
         """Revokes an API key."""
         del context
         api_key = await self._api_keys.revoke(
-            ApiKeyId(request.api_key_id.lower()), operator_id=caller().subject_id
+            ApiKeyId(request.api_key_id.lower()), operator=_operator()
         )
         return security_service_pb2.RevokeApiKeyResponse(api_key=_api_key(api_key))
+
+    async def UnlockCredential(
+        self, request: security_service_pb2.UnlockCredentialRequest, context: Any
+    ) -> security_service_pb2.UnlockCredentialResponse:
+        """Ends the lock of a credential."""
+        del context
+        await self._recovery.unlock(
+            _operator(),
+            SubjectId(request.subject_id.lower()),
+            request_id=request.request_id.lower(),
+            reason=request.reason,
+        )
+        return security_service_pb2.UnlockCredentialResponse()
+
+    async def CreatePasswordReset(
+        self, request: security_service_pb2.CreatePasswordResetRequest, context: Any
+    ) -> security_service_pb2.CreatePasswordResetResponse:
+        """Makes a token with which somebody sets a new password."""
+        del context
+        reset, token = await self._recovery.create_reset(
+            _operator(), SubjectId(request.subject_id.lower()), reason=request.reason
+        )
+        return security_service_pb2.CreatePasswordResetResponse(
+            reset_token=token, expire_time=_timestamp(reset.expire_time)
+        )
 
 
 def json_web_key(key: SigningKey) -> Mapping[str, str]:
@@ -180,12 +241,22 @@ def json_web_key(key: SigningKey) -> Mapping[str, str]:
     }
 
 
+def _operator() -> Operator:
+    who = caller()
+    return Operator(
+        operator_id=SubjectId(who.subject_id),
+        roles=who.roles,
+        login_session_id=LoginSessionId(who.login_session_id),
+    )
+
+
 def _tokens(pair: TokenPair) -> security_pb2.TokenPair:
     return security_pb2.TokenPair(
         access_token=pair.access_token,
         access_expire_time=_timestamp(pair.access_expire_time),
         refresh_token=pair.refresh_token,
         refresh_expire_time=_timestamp(pair.refresh_expire_time),
+        withheld_roles=sorted(pair.withheld_roles),
     )
 
 

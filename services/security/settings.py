@@ -42,6 +42,18 @@ class Settings(ServerSettings):
     """After how long without a refresh an operator must log in again."""
     operator_session_life: timedelta = Field(timedelta(hours=12), ge=_MINUTE)
     """After how long an operator must log in again in any case."""
+    login_session_retention: timedelta = Field(timedelta(days=1826), ge=timedelta(days=1))
+    """How long the record of who logged in when and from where is kept after the login session
+    has ended (GLI-19 2.8.5h). Not shorter than an access token can live."""
+
+    password_reset_life: timedelta = Field(
+        timedelta(minutes=30), gt=timedelta(), le=timedelta(days=1)
+    )
+    """How long the token of a password reset is good."""
+    second_factor_roles: frozenset[str] = frozenset()
+    """Roles of operators that only a login session with a second factor has, as a JSON list, such
+    as `["admin", "cashier"]` for those that move money. Without one, an operator gets a session
+    that lacks them, in which to enrol it."""
 
     signing_key_life: timedelta = Field(timedelta(days=30), ge=timedelta(hours=1))
     """For how long a key signs access tokens."""

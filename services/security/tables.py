@@ -124,6 +124,8 @@ LOGIN_SESSION = Table(
     Column("end_time", UtcMicros, nullable=True),
     # When Game had ended the session's game sessions.
     Column("games_end_time", UtcMicros, nullable=True),
+    # When the session proved a second factor, at its login or by enrolling it.
+    Column("second_factor_time", UtcMicros, nullable=True),
     CheckConstraint("expire_time <= life_end_time", name="expires_within_life"),
     CheckConstraint("games_end_time IS NULL OR end_time IS NOT NULL", name="games_end_after"),
 )
@@ -146,6 +148,14 @@ Index(
     LOGIN_SESSION.c.end_time,
     sqlite_where=text("end_time IS NOT NULL AND games_end_time IS NULL"),
     postgresql_where=text("end_time IS NOT NULL AND games_end_time IS NULL"),
+)
+
+# What is over; read oldest first, to be forgotten in the end.
+Index(
+    "login_session_over",
+    LOGIN_SESSION.c.end_time,
+    sqlite_where=text("games_end_time IS NOT NULL"),
+    postgresql_where=text("games_end_time IS NOT NULL"),
 )
 
 # The tokens of open sessions, used ones too, so that a second use is recognised. They change only
@@ -201,4 +211,43 @@ API_KEY = Table(
     CheckConstraint(
         "(revoke_time IS NULL) = (revoke_operator_id IS NULL)", name="revoked_by_somebody"
     ),
+)
+
+# How somebody who has lost the password may set a new one; the latest of each subject.
+PASSWORD_RESET = Table(
+    "password_reset",
+    METADATA,
+    Column(
+        "subject_id",
+        Text,
+        ForeignKey("credential.subject_id", ondelete="RESTRICT"),
+        primary_key=True,
+    ),
+    Column("token_digest", Digest, nullable=False),
+    Column("create_time", UtcMicros, nullable=False),
+    Column("expire_time", UtcMicros, nullable=False),
+    UniqueConstraint("token_digest"),
+    CheckConstraint("length(token_digest) = 32", name="token_digest_length"),
+)
+
+# What operators did to other people's credentials, and why. Triggers keep it as it is, for ever.
+OPERATOR_ACTION = Table(
+    "operator_action",
+    METADATA,
+    Column("operator_action_id", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    # Null where a repeat is a new action.
+    Column("request_id", Text, nullable=True),
+    Column("operator_id", Text, nullable=False),
+    Column(
+        "subject_id",
+        Text,
+        ForeignKey("credential.subject_id", ondelete="RESTRICT"),
+        nullable=False,
+        index=True,
+    ),
+    Column("reason", Text, nullable=False),
+    Column("create_time", UtcMicros, nullable=False),
+    UniqueConstraint("request_id"),
+    CheckConstraint("kind IN ('unlock', 'password_reset')", name="kind_known"),
 )

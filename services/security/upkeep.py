@@ -1,4 +1,4 @@
-"""What happens without a caller: keys rotate, sessions expire, Game is told of their end."""
+"""What happens without a caller: keys rotate, sessions expire and are forgotten, Game is told."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping

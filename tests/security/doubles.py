@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 from uuid import uuid4
 
+import argon2
 import grpc
 from croupier.event.v1.event_pb2 import Event
 from croupier.game.v1 import game_service_pb2, game_service_pb2_grpc
@@ -24,7 +25,9 @@ from services.kit.server import Server
 from services.kit.settings import ServerSettings
 from services.kit.tokens import token_authenticators
 from services.security.__main__ import build
+from services.security.domain.credentials import Credential, Lockout, SubjectId, SubjectKind
 from services.security.settings import Settings
+from services.security.store import credentials
 from services.security.tables import OUTBOX
 from tests.factories.security import (
     EMAIL,
@@ -63,7 +66,8 @@ class GameDouble(game_service_pb2_grpc.GameServiceServicer):
         return game_service_pb2.EndGameSessionsResponse(ended_count=1)
 
     def ended(self) -> list[str]:
-        return sorted(each for request in self.requests for each in request.login_session_ids)
+        """Returns the login sessions that it was told of, once each: it may be told twice."""
+        return sorted({each for request in self.requests for each in request.login_session_ids})
 
 
 UNAVAILABLE = UnavailableError(dependency="wallet")
@@ -91,12 +95,16 @@ async def start_game(
 
 
 @dataclass
-class Player:
-    """A player with a login session."""
+class LoggedIn:
+    """Somebody with a login session."""
 
-    player_id: str
+    subject_id: str
     email: str
     tokens: Any
+
+    @property
+    def player_id(self) -> str:
+        return self.subject_id
 
     @property
     def metadata(self) -> tuple[tuple[str, str], ...]:
@@ -179,9 +187,9 @@ class Security:
         answer = await self.edge.Login(login(*arguments), metadata=FROM_CLIENT)
         return cast("security_service_pb2.LoginResponse", answer)
 
-    async def player(self, email: str = EMAIL) -> Player:
+    async def player(self, email: str = EMAIL) -> LoggedIn:
         player_id = await self.register(email)
-        return Player(player_id, email, (await self.login(email)).tokens)
+        return LoggedIn(player_id, email, (await self.login(email)).tokens)
 
     async def operator(self) -> tuple[tuple[str, str], ...]:
         """Logs the first operator in, once: a token made later may lie in the machine's future."""
@@ -189,6 +197,29 @@ class Security:
             answer = await self.login(OPERATOR_EMAIL, OPERATOR_PASSWORD)
             self._operator = bearer(answer.tokens.access_token)
         return self._operator
+
+    async def operator_login(
+        self, email: str = OPERATOR_EMAIL, password: str = OPERATOR_PASSWORD
+    ) -> LoggedIn:
+        answer = await self.login(email, password)
+        return LoggedIn(answer.subject_id, email, answer.tokens)
+
+    async def add_operator(self, email: str, *roles: str) -> str:
+        """Stores another operator; the password is that of the first."""
+        subject_id = str(uuid4())
+        hasher = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+        operator = Credential(
+            subject_id=SubjectId(subject_id),
+            kind=SubjectKind.OPERATOR,
+            email=email,
+            password_hash=hasher.hash(OPERATOR_PASSWORD),
+            last_login_time=None,
+            lockout=Lockout(),
+            roles=frozenset(roles),
+        )
+        async with self.database.transaction() as connection:
+            await credentials.add(connection, operator, create_time=self.clock.now())
+        return subject_id
 
     async def events(self) -> Sequence[Event]:
         """Returns all that was appended to the feed."""

@@ -8,18 +8,18 @@ from croupier.security.v1 import security_service_pb2
 
 from tests.factories.security import EMAIL, PASSWORD
 from tests.kit.tokens import TokenIssuer
-from tests.security.doubles import UNAVAILABLE, Player, Security, refusal, refused
+from tests.security.doubles import UNAVAILABLE, LoggedIn, Security, refusal, refused
 
 STEP = timedelta(seconds=30)
 MINUTE = timedelta(minutes=1)
 
 
-async def enroll(security: Security, player: Player) -> Any:
+async def enroll(security: Security, player: LoggedIn) -> Any:
     request = security_service_pb2.EnrollTotpRequest()
     return await security.edge.EnrollTotp(request, metadata=player.metadata)
 
 
-async def confirm(security: Security, player: Player, code: str) -> None:
+async def confirm(security: Security, player: LoggedIn, code: str) -> None:
     request = security_service_pb2.ConfirmTotpRequest(totp_code=code)
     await security.edge.ConfirmTotp(request, metadata=player.metadata)
 
@@ -34,7 +34,7 @@ def wrong_code(security: Security, secret: str) -> str:
     return next(code for code in (f"{number:06}" for number in range(10)) if code not in near)
 
 
-async def enrolled(security: Security) -> tuple[Player, str]:
+async def enrolled(security: Security) -> tuple[LoggedIn, str]:
     """Returns a player with a second factor, at a time whose code was not used."""
     player = await security.player()
     secret = (await enroll(security, player)).secret
@@ -192,16 +192,16 @@ async def test_access_token_of_an_ended_session_enrols_nothing(security: Securit
     await refused(confirm(security, player, "123456"), "UNAUTHENTICATED", "CREDENTIAL_INVALID")
 
 
-async def test_only_a_player_enrols(security: Security) -> None:
+async def test_only_who_has_logged_in_enrols(security: Security) -> None:
     player = await security.player()
     request = security_service_pb2.EnrollTotpRequest()
     await refused(
         security.edge.EnrollTotp(request),
         "UNAUTHENTICATED",
         "CREDENTIAL_MISSING",
-        level="AUTH_LEVEL_PLAYER",
+        level="AUTH_LEVEL_SUBJECT",
     )
-    for token in (await security.operator(), TokenIssuer().player(player.player_id)):
+    for token in (TokenIssuer().operator("admin"), TokenIssuer().player(player.player_id)):
         await refused(
             security.edge.EnrollTotp(request, metadata=token),
             "UNAUTHENTICATED",

@@ -23,7 +23,7 @@ from tests.kit.tokens import TokenIssuer
 from tests.security.doubles import (
     OVERLOADED,
     UNAVAILABLE,
-    Player,
+    LoggedIn,
     Security,
     first_operator,
     moment,
@@ -42,7 +42,7 @@ def claims(access_token: str) -> dict[str, Any]:
     return decoded
 
 
-def session_of(player: Player) -> str:
+def session_of(player: LoggedIn) -> str:
     return str(claims(player.tokens.access_token)["sid"])
 
 
@@ -286,15 +286,15 @@ async def test_logout_of_a_session_that_the_store_does_not_know_is_refused(
     )
 
 
-async def test_logout_needs_a_players_token(security: Security) -> None:
+async def test_logout_needs_a_token_of_ours(security: Security) -> None:
     player = await security.player()
     await refused(
         security.edge.Logout(LOGOUT),
         "UNAUTHENTICATED",
         "CREDENTIAL_MISSING",
-        level="AUTH_LEVEL_PLAYER",
+        level="AUTH_LEVEL_SUBJECT",
     )
-    for token in (TokenIssuer().player(player.player_id), await security.operator()):
+    for token in (TokenIssuer().player(player.player_id), TokenIssuer().operator("admin")):
         await refused(
             security.edge.Logout(LOGOUT, metadata=token), "UNAUTHENTICATED", "CREDENTIAL_INVALID"
         )
@@ -304,6 +304,59 @@ async def test_logout_needs_a_players_token(security: Security) -> None:
         "CALLER_NOT_ALLOWED",
         caller=player.player_id,
         method="croupier.security.v1.SecurityService/Logout",
+    )
+
+
+async def test_operator_logs_out(security: Security) -> None:
+    operator = await security.operator_login()
+    await security.edge.Logout(LOGOUT, metadata=operator.metadata)
+    await refresh_refused(security, operator.tokens.refresh_token)
+    (_, event) = await security.events()
+    assert event.login_session_ended.subject_id == operator.subject_id
+    # Operators have no games.
+    assert security.game.asked == 0
+    await security.edge.Logout(LOGOUT, metadata=operator.metadata)
+    assert len(await security.events()) == 2
+
+
+async def test_access_token_of_an_operator_who_logged_out_is_refused(security: Security) -> None:
+    operator = await security.operator_login()
+    key = security_service_pb2.CreateApiKeyRequest(provider_id="acme")
+    made = await security.edge.CreateApiKey(key, metadata=operator.metadata)
+    await security.edge.Logout(LOGOUT, metadata=operator.metadata)
+    somebody = str(uuid4())
+    for method, request in (
+        (security.edge.EnrollTotp, security_service_pb2.EnrollTotpRequest()),
+        (security.edge.ConfirmTotp, security_service_pb2.ConfirmTotpRequest(totp_code="123456")),
+        (
+            security.edge.ChangePassword,
+            security_service_pb2.ChangePasswordRequest(
+                old_password=OPERATOR_PASSWORD, new_password="copper window 61"
+            ),
+        ),
+        (security.edge.CreateApiKey, key),
+        (
+            security.edge.RevokeApiKey,
+            security_service_pb2.RevokeApiKeyRequest(api_key_id=made.api_key.api_key_id),
+        ),
+        (
+            security.edge.UnlockCredential,
+            security_service_pb2.UnlockCredentialRequest(
+                subject_id=somebody, request_id=str(uuid4()), reason="asked by phone"
+            ),
+        ),
+        (
+            security.edge.CreatePasswordReset,
+            security_service_pb2.CreatePasswordResetRequest(
+                subject_id=somebody, reason="asked by phone"
+            ),
+        ),
+    ):
+        await refused(
+            method(request, metadata=operator.metadata), "UNAUTHENTICATED", "CREDENTIAL_INVALID"
+        )
+    assert await security.edge.CreateApiKey(
+        key, metadata=(await security.operator_login()).metadata
     )
 
 

@@ -24,6 +24,7 @@ _EXPOSED = {
     options_pb2.AUTH_LEVEL_PLAYER: "PLAYER",
     options_pb2.AUTH_LEVEL_OPERATOR: "OPERATOR",
     options_pb2.AUTH_LEVEL_PROVIDER: "PROVIDER",
+    options_pb2.AUTH_LEVEL_SUBJECT: "SUBJECT",
 }
 
 
@@ -50,7 +51,7 @@ class Operation:
     upstream: str
     """The mesh service that serves it, by its package: `croupier.wallet.v1` is `wallet`."""
     level: str
-    """Whom it admits: `PUBLIC`, `PLAYER`, `OPERATOR` or `PROVIDER`."""
+    """Whom it admits: `PUBLIC`, `PLAYER`, `OPERATOR`, `PROVIDER` or `SUBJECT`."""
     roles: tuple[str, ...]
     """OPERATOR only: the roles of which one is needed."""
     bindings: tuple[Binding, ...]

@@ -191,14 +191,15 @@ def _deadline_header(operation: Operation, settings: EdgeSettings) -> Json:
 
 def _filters(operation: Operation, settings: EdgeSettings) -> Json:
     # The token filter asks for a token wherever a route does not say otherwise.
-    needs_token = operation.level in ("PLAYER", "OPERATOR")
+    needs_token = operation.level in ("PLAYER", "OPERATOR", "SUBJECT")
     return {**({} if needs_token else _NO_TOKEN), **_limit(operation, settings)}
 
 
 def _limit(operation: Operation, settings: EdgeSettings) -> Json:
     if operation.level == "PROVIDER" or operation.is_raw:
         name, calls, interval = "provider", settings.provider_calls_per_second, "1s"
-    elif operation.level == "PUBLIC" and not operation.read_only:
+    elif operation.level in ("PUBLIC", "SUBJECT") and not operation.read_only:
+        # Who has logged in may guess the old password, or the code, as well as who has not.
         name, calls, interval = "credential", settings.credential_calls_per_minute, "60s"
     else:
         name, calls, interval = "person", settings.calls_per_second, "1s"

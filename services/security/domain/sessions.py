@@ -36,6 +36,8 @@ class LoginSession:
     end_time: datetime | None = None
     games_end_time: datetime | None = None
     """When Game had ended its game sessions."""
+    second_factor_time: datetime | None = None
+    """When it proved a second factor; None if it rests on the password alone."""
 
     def is_open(self, now: datetime) -> bool:
         """Tells whether it can be refreshed."""
@@ -75,6 +77,8 @@ class TokenPair:
     access_expire_time: datetime
     refresh_token: str = field(repr=False)
     refresh_expire_time: datetime
+    withheld_roles: frozenset[str] = frozenset()
+    """Roles that the access token lacks, because the session has not proved a second factor."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 import structlog
 
 from services.kit.clock import Clock
-from services.kit.database import Database, Transaction, retry_on_race
+from services.kit.database import Database, retry_on_race
 from services.kit.errors import ServiceError
 from services.kit.feed import Outbox
 from services.kit.ids import new_id
@@ -17,16 +17,9 @@ from services.security.domain.credentials import (
     normalised_email,
 )
 from services.security.domain.sessions import LoggedIn
-from services.security.errors import (
-    CredentialLockedError,
-    LoginRefusedError,
-    LoginTakenError,
-    PasswordTooCommonError,
-    TotpRefusedError,
-    TotpRequiredError,
-)
+from services.security.errors import LoginRefusedError, LoginTakenError, PasswordTooCommonError
 from services.security.hashing import PasswordHasher
-from services.security.service.second_factor import Answer, SecondFactor
+from services.security.service.proof import HashReplacedError, Proof, comparing_again
 from services.security.service.sessions import LoginSessions
 from services.security.store import credentials as store
 
@@ -47,7 +40,7 @@ class Credentials:
         clock: Clock,
         outbox: Outbox,
         hasher: PasswordHasher,
-        second_factor: SecondFactor,
+        proof: Proof,
         sessions: LoginSessions,
     ) -> None:
         """Takes what compares passwords and codes, and what opens sessions."""
@@ -55,7 +48,7 @@ class Credentials:
         self._clock = clock
         self._outbox = outbox
         self._hasher = hasher
-        self._second_factor = second_factor
+        self._proof = proof
         self._sessions = sessions
 
     async def log_in(
@@ -74,16 +67,25 @@ class Credentials:
             TotpRefusedError: The password is right, and the code is not.
         """
         address = normalised_email(email)
-        async with self._database.snapshot() as connection:
-            password_hash = await store.find_password_hash(connection, address)
-        proven = await self._hasher.verify(password, password_hash)
-        outcome = await self._decide(
-            address, proven=proven, totp_code=totp_code, client_address=client_address
-        )
+
+        async def attempt() -> LoggedIn | ServiceError:
+            async with self._database.snapshot() as connection:
+                compared = await store.find_password_hash(connection, address)
+            proven = await self._hasher.verify(password, compared)
+            outcome = await self._decide(
+                address,
+                compared=compared,
+                proven=proven,
+                totp_code=totp_code,
+                client_address=client_address,
+            )
+            if not isinstance(outcome, ServiceError) and compared is not None:
+                await self._rehash(address, password, old=compared)
+            return outcome
+
+        outcome = await comparing_again(attempt)
         if isinstance(outcome, ServiceError):
             raise outcome
-        if password_hash is not None and self._hasher.is_outdated(password_hash):
-            await self._rehash(address, password, old=password_hash)
         return outcome
 
     async def create_credential(self, player_id: SubjectId, *, email: str, password: str) -> None:
@@ -141,29 +143,39 @@ class Credentials:
 
     @retry_on_race
     async def _decide(
-        self, address: str, *, proven: bool, totp_code: str, client_address: str
+        self,
+        address: str,
+        *,
+        compared: str | None,
+        proven: bool,
+        totp_code: str,
+        client_address: str,
     ) -> LoggedIn | ServiceError:
         """Returns a refusal instead of raising it: what it counts must be committed."""
-        now = self._clock.now()
         async with self._database.transaction() as connection:
             credential = await store.lock_by_email(connection, address)
             if credential is None:
-                await self._report_failure(connection, None, client_address, locked=False)
+                await self._proof.report_failure(connection, None, client_address, locked=False)
                 return LoginRefusedError()
-            lockout = credential.lockout
-            if not proven or lockout.is_silent(now):
-                return await self._fail(connection, credential, client_address, LoginRefusedError())
-            if lockout.unlock_time is not None and lockout.is_locked(now):
-                await self._report_failure(connection, credential, client_address, locked=True)
-                return CredentialLockedError(unlock_time=lockout.unlock_time)
-            answer = await self._second_factor.check(connection, credential, totp_code)
-            if answer is Answer.CODE_MISSING:
-                return TotpRequiredError()
-            if answer is Answer.REFUSED:
-                return await self._fail(connection, credential, client_address, TotpRefusedError())
+            if credential.password_hash != compared:
+                raise HashReplacedError
+            outcome = await self._proof.judge(
+                connection,
+                credential,
+                proven=proven,
+                totp_code=totp_code,
+                client_address=client_address,
+                refusal=LoginRefusedError(),
+            )
+            if isinstance(outcome, ServiceError):
+                return outcome
+            now = self._clock.now()
             await store.record_login(connection, credential.subject_id, login_time=now)
             login_session_id, tokens = await self._sessions.open(
-                connection, credential, client_address=client_address
+                connection,
+                credential,
+                client_address=client_address,
+                second_factor_time=now if outcome.second_factor else None,
             )
             await self._outbox.append(
                 connection,
@@ -177,38 +189,6 @@ class Credentials:
             tokens=tokens,
             subject_id=credential.subject_id,
             previous_login_time=credential.last_login_time,
-        )
-
-    async def _fail(
-        self,
-        connection: Transaction,
-        credential: Credential,
-        client_address: str,
-        refusal: ServiceError,
-    ) -> ServiceError:
-        now = self._clock.now()
-        lockout = credential.lockout.after_failure(now)
-        await store.save_lockout(connection, credential.subject_id, lockout)
-        await self._report_failure(
-            connection, credential, client_address, locked=lockout.is_locked(now)
-        )
-        return refusal
-
-    async def _report_failure(
-        self,
-        connection: Transaction,
-        credential: Credential | None,
-        client_address: str,
-        *,
-        locked: bool,
-    ) -> None:
-        await self._outbox.append(
-            connection,
-            login_failed={
-                "subject_id": "" if credential is None else credential.subject_id,
-                "client_address": client_address,
-                "locked": locked,
-            },
         )
 
     @retry_on_race
@@ -240,4 +220,6 @@ class Credentials:
             await store.replace_password_hash(connection, address, old=old, new=new)
 
     async def _rehash(self, address: str, password: str, *, old: str) -> None:
-        await self._store_hash(address, old=old, new=await self._hasher.hash(password))
+        """Replaces a hash that was made with outdated parameters."""
+        if self._hasher.is_outdated(old):
+            await self._store_hash(address, old=old, new=await self._hasher.hash(password))

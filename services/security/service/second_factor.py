@@ -7,7 +7,6 @@ import pyotp
 
 from services.kit.clock import Clock
 from services.kit.database import Database, Transaction, retry_on_race
-from services.kit.errors import CredentialInvalidError
 from services.security.domain import totp
 from services.security.domain.credentials import Credential, SubjectId
 from services.security.domain.sessions import LoginSessionId
@@ -18,6 +17,7 @@ from services.security.errors import (
     TotpRefusedError,
 )
 from services.security.sealing import Sealer
+from services.security.service.signed_in import lock_signed_in
 from services.security.store import credentials, sessions
 
 
@@ -32,7 +32,7 @@ class Answer(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Enrolment:
-    """What the authenticator of a player needs; shown once."""
+    """What an authenticator needs; shown once."""
 
     secret: str = field(repr=False)
     otpauth_uri: str = field(repr=False)
@@ -59,7 +59,9 @@ class SecondFactor:
         now = self._clock.now()
         secret = pyotp.random_base32()
         async with self._database.transaction() as connection:
-            credential = await self._lock(connection, subject_id, login_session_id)
+            credential = await lock_signed_in(
+                connection, subject_id, login_session_id, clock=self._clock
+            )
             present = await credentials.find_totp(connection, subject_id)
             if present is not None and present.confirmed:
                 raise TotpAlreadyEnrolledError
@@ -81,13 +83,18 @@ class SecondFactor:
             TotpRefusedError: The code is wrong or too old.
         """
         async with self._database.transaction() as connection:
-            await self._lock(connection, subject_id, login_session_id)
+            await lock_signed_in(connection, subject_id, login_session_id, clock=self._clock)
             pending = await credentials.find_totp(connection, subject_id)
             if pending is None or pending.confirmed:
                 raise TotpNotPendingError
             if not await self._use(connection, subject_id, pending, totp_code):
                 raise TotpRefusedError
-            await credentials.confirm_totp(connection, subject_id, confirm_time=self._clock.now())
+            now = self._clock.now()
+            await credentials.confirm_totp(connection, subject_id, confirm_time=now)
+            # This session has proved it; those that rest on the password alone have not.
+            await sessions.record_second_factor(
+                connection, login_session_id, second_factor_time=now
+            )
 
     async def check(
         self, connection: Transaction, credential: Credential, totp_code: str
@@ -100,20 +107,6 @@ class SecondFactor:
             return Answer.CODE_MISSING
         used = await self._use(connection, credential.subject_id, factor, totp_code)
         return Answer.ACCEPTED if used else Answer.REFUSED
-
-    async def _lock(
-        self,
-        connection: Transaction,
-        subject_id: SubjectId,
-        login_session_id: LoginSessionId,
-    ) -> Credential:
-        # An access token outlives a logout by minutes; here it must not, since whoever holds it
-        # could take the account over.
-        credential = await credentials.lock(connection, subject_id)
-        session = await sessions.lock(connection, login_session_id)
-        if credential is None or session is None or not session.is_open(self._clock.now()):
-            raise CredentialInvalidError
-        return credential
 
     async def _use(
         self, connection: Transaction, subject_id: SubjectId, factor: TotpFactor, code: str

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from services.kit.clock import Clock
@@ -43,8 +44,22 @@ class LoginSessions:
         game: GameClient,
         lifetimes: Mapping[SubjectKind, Lifetimes],
         access_life: timedelta,
+        retention: timedelta,
+        second_factor_roles: frozenset[str],
     ) -> None:
-        """Takes what signs tokens, who is told of ends, and how long sessions live."""
+        """Takes what signs tokens, who is told of ends, and how long sessions live.
+
+        Args:
+            database: The service's database.
+            clock: The time.
+            outbox: Where ends are reported.
+            keys: What signs access tokens.
+            game: Who is told of ends.
+            lifetimes: How long sessions live.
+            access_life: How long access tokens live.
+            retention: How long the record of a session is kept after its end.
+            second_factor_roles: Roles that only a session with a second factor has.
+        """
         self._database = database
         self._clock = clock
         self._outbox = outbox
@@ -52,16 +67,27 @@ class LoginSessions:
         self._game = game
         self._lifetimes = lifetimes
         self._access_life = access_life
+        self._retention = retention
+        self._second_factor_roles = second_factor_roles
 
     async def open(
-        self, connection: Transaction, credential: Credential, *, client_address: str
+        self,
+        connection: Transaction,
+        credential: Credential,
+        *,
+        client_address: str,
+        second_factor_time: datetime | None,
     ) -> tuple[LoginSessionId, TokenPair]:
         """Opens a session as part of a login."""
         now = self._clock.now()
         login_session_id = LoginSessionId(new_id())
         life_end_time = now + self._lifetimes[credential.kind].life
         tokens = await self._issue(
-            connection, credential, login_session_id, life_end_time=life_end_time
+            connection,
+            credential,
+            login_session_id,
+            life_end_time=life_end_time,
+            second_factor=second_factor_time is not None,
         )
         session = LoginSession(
             login_session_id=login_session_id,
@@ -70,6 +96,7 @@ class LoginSessions:
             expire_time=tokens.refresh_expire_time,
             life_end_time=life_end_time,
             token_expire_time=tokens.access_expire_time,
+            second_factor_time=second_factor_time,
         )
         await store.add(connection, session, client_address=client_address, create_time=now)
         await self._store_refresh_token(connection, login_session_id, tokens)
@@ -86,9 +113,7 @@ class LoginSessions:
         if isinstance(outcome, TokenPair):
             return outcome
         if outcome is not None:
-            # If Game does not answer, the answer is the same: `end_open_games` tells it later.
-            with contextlib.suppress(UnavailableError):
-                await self._end_games(login_session_id=outcome)
+            await self.tell_game(outcome.subject_id)
         raise RefreshTokenInvalidError
 
     async def log_out(self, login_session_id: LoginSessionId) -> None:
@@ -117,6 +142,27 @@ class LoginSessions:
         await self._end_games(subject_id=player_id)
         return open_count
 
+    async def end_within(
+        self, connection: Transaction, credential: Credential, *, but: LoginSessionId | None
+    ) -> None:
+        """Ends the sessions of a locked credential as part of what makes them end, but for one.
+
+        `tell_game` follows once that is committed.
+        """
+        for _ in range(_BATCHES_MAX):
+            found = await store.lock_open(
+                connection, credential.subject_id, kind=credential.kind, but=but, limit=_BATCH
+            )
+            for session in found:
+                await self._end(connection, session)
+            if len(found) < _BATCH:
+                return
+
+    async def tell_game(self, subject_id: SubjectId) -> None:
+        """Tells Game of the sessions that have ended; what it does not answer to is told later."""
+        with contextlib.suppress(UnavailableError):
+            await self._end_games(subject_id=subject_id)
+
     async def end_expired(self) -> None:
         """Ends the sessions that expired: whoever is away for long must log in again."""
         for _ in range(_BATCHES_MAX):
@@ -131,8 +177,14 @@ class LoginSessions:
         """
         await self._end_games()
 
+    async def forget_old(self) -> None:
+        """Deletes the records of sessions that ended longer ago than they must be kept."""
+        for _ in range(_BATCHES_MAX):
+            if await self._forget_some() < _BATCH:
+                return
+
     @retry_on_race
-    async def _refresh(self, digest: bytes) -> TokenPair | LoginSessionId | None:
+    async def _refresh(self, digest: bytes) -> TokenPair | LoginSession | None:
         """Returns the next tokens; or the session if it was ended instead; or None."""
         now = self._clock.now()
         async with self._database.transaction() as connection:
@@ -146,13 +198,14 @@ class LoginSessions:
                 return None
             if found.used or not session.is_open(now):
                 await self._end(connection, session)
-                return session.login_session_id
+                return session
             credential = await credentials.get(connection, session.subject_id)
             tokens = await self._issue(
                 connection,
                 credential,
                 session.login_session_id,
                 life_end_time=session.life_end_time,
+                second_factor=session.second_factor_time is not None,
             )
             await store.use_refresh_token(connection, digest, use_time=now)
             await self._store_refresh_token(connection, session.login_session_id, tokens)
@@ -176,7 +229,9 @@ class LoginSessions:
     @retry_on_race
     async def _end_some_of(self, player_id: SubjectId) -> Sequence[LoginSession]:
         async with self._database.transaction() as connection:
-            found = await store.lock_open_of_player(connection, player_id, limit=_BATCH)
+            found = await store.lock_open(
+                connection, player_id, kind=SubjectKind.PLAYER, limit=_BATCH
+            )
             for session in found:
                 await self._end(connection, session)
         return found
@@ -188,6 +243,13 @@ class LoginSessions:
             for session in found:
                 await self._end(connection, session)
         return found
+
+    @retry_on_race
+    async def _forget_some(self) -> int:
+        async with self._database.transaction() as connection:
+            return await store.delete_over(
+                connection, before=self._clock.now() - self._retention, limit=_BATCH
+            )
 
     async def _end(self, connection: Transaction, session: LoginSession) -> None:
         now = self._clock.now()
@@ -242,6 +304,7 @@ class LoginSessions:
         login_session_id: LoginSessionId,
         *,
         life_end_time: datetime,
+        second_factor: bool,
     ) -> TokenPair:
         span = token_span(
             now=self._clock.now(),
@@ -249,12 +312,15 @@ class LoginSessions:
             idle=self._lifetimes[credential.kind].idle,
             access_life=self._access_life,
         )
+        withheld = frozenset() if second_factor else credential.roles & self._second_factor_roles
+        granted = replace(credential, roles=credential.roles - withheld)
         signer = await self._keys.signer(connection)
         return TokenPair(
-            access_token=signer.sign(credential, login_session_id=login_session_id, span=span),
+            access_token=signer.sign(granted, login_session_id=login_session_id, span=span),
             access_expire_time=span.access_expire_time,
             refresh_token=opaque_tokens.new_refresh_token(),
             refresh_expire_time=span.refresh_expire_time,
+            withheld_roles=withheld,
         )
 
     async def _store_refresh_token(

@@ -136,6 +136,17 @@ async def replace_password_hash(
     )
 
 
+async def set_password(
+    connection: AsyncConnection, subject_id: SubjectId, password_hash: str
+) -> None:
+    """Stores the hash of another password of a credential that was locked."""
+    await connection.execute(
+        update(CREDENTIAL)
+        .where(CREDENTIAL.c.subject_id == subject_id)
+        .values(password_hash=password_hash)
+    )
+
+
 async def find_totp(connection: AsyncConnection, subject_id: SubjectId) -> TotpFactor | None:
     """Returns the second factor, pending or confirmed. Changes only under the credential's lock."""
     query = select(

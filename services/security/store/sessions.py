@@ -21,8 +21,19 @@ _COLUMNS = (
     LOGIN_SESSION.c.token_expire_time,
     LOGIN_SESSION.c.end_time,
     LOGIN_SESSION.c.games_end_time,
+    LOGIN_SESSION.c.second_factor_time,
 )
-_Query = Select[str, str, str, datetime, datetime, datetime, datetime | None, datetime | None]
+_Query = Select[
+    str,
+    str,
+    str,
+    datetime,
+    datetime,
+    datetime,
+    datetime | None,
+    datetime | None,
+    datetime | None,
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +61,18 @@ async def add(
             expire_time=session.expire_time,
             life_end_time=session.life_end_time,
             token_expire_time=session.token_expire_time,
+            second_factor_time=session.second_factor_time,
         )
     )
+
+
+async def find(
+    connection: AsyncConnection, login_session_id: LoginSessionId
+) -> LoginSession | None:
+    """Finds a login session as it is now; it may end at any moment."""
+    query = _selected().where(LOGIN_SESSION.c.login_session_id == login_session_id)
+    found = await _read(connection, query)
+    return found[0] if found else None
 
 
 async def lock(
@@ -63,20 +84,31 @@ async def lock(
     return found[0] if found else None
 
 
-async def lock_open_of_player(
-    connection: AsyncConnection, subject_id: SubjectId, *, limit: int
+async def lock_open(
+    connection: AsyncConnection,
+    subject_id: SubjectId,
+    *,
+    kind: SubjectKind,
+    but: LoginSessionId | None = None,
+    limit: int,
 ) -> Sequence[LoginSession]:
-    """Finds login sessions of a player that were not ended, and keeps others from changing them."""
-    query = (
-        _selected()
-        .where(
-            LOGIN_SESSION.c.subject_id == subject_id,
-            LOGIN_SESSION.c.end_time.is_(None),
-            CREDENTIAL.c.kind == SubjectKind.PLAYER,
-        )
-        .order_by(LOGIN_SESSION.c.login_session_id)
-        .limit(limit)
+    """Finds login sessions of a subject that were not ended, and keeps others from changing them.
+
+    Args:
+        connection: The transaction.
+        subject_id: The subject.
+        kind: What the subject must be; nothing is found of another kind.
+        but: A session that is left out.
+        limit: How many are found at the most.
+    """
+    query = _selected().where(
+        LOGIN_SESSION.c.subject_id == subject_id,
+        LOGIN_SESSION.c.end_time.is_(None),
+        CREDENTIAL.c.kind == kind,
     )
+    if but is not None:
+        query = query.where(LOGIN_SESSION.c.login_session_id != but)
+    query = query.order_by(LOGIN_SESSION.c.login_session_id).limit(limit)
     return await _read(connection, query.with_for_update(of=LOGIN_SESSION))
 
 
@@ -147,6 +179,40 @@ async def end(
     )
 
 
+async def delete_over(connection: AsyncConnection, *, before: datetime, limit: int) -> int:
+    """Forgets login sessions that ended long ago and of whose end Game knows.
+
+    They have no tokens any more: those go when a session ends. Returns how many there were.
+    """
+    oldest = (
+        select(LOGIN_SESSION.c.login_session_id)
+        .where(LOGIN_SESSION.c.games_end_time.is_not(None), LOGIN_SESSION.c.end_time <= before)
+        .order_by(LOGIN_SESSION.c.end_time)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    found = (await connection.execute(oldest)).scalars().all()
+    if found:
+        await connection.execute(
+            delete(LOGIN_SESSION).where(LOGIN_SESSION.c.login_session_id.in_(found))
+        )
+    return len(found)
+
+
+async def record_second_factor(
+    connection: AsyncConnection,
+    login_session_id: LoginSessionId,
+    *,
+    second_factor_time: datetime,
+) -> None:
+    """Notes that the session has proved a second factor."""
+    await connection.execute(
+        update(LOGIN_SESSION)
+        .where(LOGIN_SESSION.c.login_session_id == login_session_id)
+        .values(second_factor_time=second_factor_time)
+    )
+
+
 async def record_games_ended(
     connection: AsyncConnection,
     login_session_ids: Sequence[LoginSessionId],
@@ -214,6 +280,7 @@ async def _read(connection: AsyncConnection, query: _Query) -> list[LoginSession
             token_expire_time=token_expire_time,
             end_time=end_time,
             games_end_time=games_end_time,
+            second_factor_time=second_factor_time,
         )
         for (
             login_session_id,
@@ -224,5 +291,6 @@ async def _read(connection: AsyncConnection, query: _Query) -> list[LoginSession
             token_expire_time,
             end_time,
             games_end_time,
+            second_factor_time,
         ) in await connection.execute(query)
     ]

@@ -27,7 +27,7 @@ from croupier.wallet.v1 import wallet_pb2 as croupier_dot_wallet_dot_v1_dot_wall
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x63roupier/event/v1/event.proto\x12\x11\x63roupier.event.v1\x1a$croupier/wallet/v1/back_office.proto\x1a\x1f\x63roupier/wallet/v1/wallet.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9a\x06\n\x05\x45vent\x12\x0b\n\x03seq\x18\x01 \x01(\x03\x12/\n\x0b\x63reate_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08trace_id\x18\x03 \x01(\t\x12\x39\n\x11transfer_recorded\x18\n \x01(\x0b\x32\x1c.croupier.wallet.v1.TransferH\x00\x12@\n\x11player_registered\x18\x14 \x01(\x0b\x32#.croupier.event.v1.PlayerRegisteredH\x00\x12K\n\x17player_identity_checked\x18\x15 \x01(\x0b\x32(.croupier.event.v1.PlayerIdentityCheckedH\x00\x12<\n\x0fplayer_excluded\x18\x16 \x01(\x0b\x32!.croupier.event.v1.PlayerExcludedH\x00\x12:\n\x0eplayer_blocked\x18\x17 \x01(\x0b\x32 .croupier.event.v1.PlayerBlockedH\x00\x12>\n\x10player_unblocked\x18\x18 \x01(\x0b\x32\".croupier.event.v1.PlayerUnblockedH\x00\x12=\n\x10player_limit_set\x18\x19 \x01(\x0b\x32!.croupier.event.v1.PlayerLimitSetH\x00\x12\x38\n\rgame_launched\x18\x1e \x01(\x0b\x32\x1f.croupier.event.v1.GameLaunchedH\x00\x12<\n\x0flogin_succeeded\x18( \x01(\x0b\x32!.croupier.event.v1.LoginSucceededH\x00\x12\x36\n\x0clogin_failed\x18) \x01(\x0b\x32\x1e.croupier.event.v1.LoginFailedH\x00\x12\x43\n\x13login_session_ended\x18* \x01(\x0b\x32$.croupier.event.v1.LoginSessionEndedH\x00\x42\t\n\x07payload\"R\n\x10PlayerRegistered\x12\x11\n\tplayer_id\x18\x01 \x01(\t\x12\x14\n\x0c\x63ountry_code\x18\x02 \x01(\t\x12\x15\n\rcurrency_code\x18\x03 \x01(\t\"<\n\x15PlayerIdentityChecked\x12\x11\n\tplayer_id\x18\x01 \x01(\t\x12\x10\n\x08verified\x18\x02 \x01(\x08\"Q\n\x0ePlayerExcluded\x12\x11\n\tplayer_id\x18\x01 \x01(\t\x12,\n\x08\x65nd_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"G\n\rPlayerBlocked\x12\x11\n\tplayer_id\x18\x01 \x01(\t\x12\x13\n\x0boperator_id\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"I\n\x0fPlayerUnblocked\x12\x11\n\tplayer_id\x18\x01 \x01(\t\x12\x13\n\x0boperator_id\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"\xbe\x02\n\x0ePlayerLimitSet\x12\x11\n\tplayer_id\x18\x01 \x01(\t\x12\x15\n\rcurrency_code\x18\x02 \x01(\t\x12+\n\x04kind\x18\x03 \x01(\x0e\x32\x1d.croupier.wallet.v1.LimitKind\x12/\n\x06period\x18\x04 \x01(\x0e\x32\x1f.croupier.wallet.v1.LimitPeriod\x12\x1c\n\x0fmax_minor_units\x18\x05 \x01(\x03H\x00\x88\x01\x01\x12%\n\x18previous_max_minor_units\x18\x06 \x01(\x03H\x01\x88\x01\x01\x12.\n\nstart_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x12\n\x10_max_minor_unitsB\x1b\n\x19_previous_max_minor_units\"w\n\x0cGameLaunched\x12\x17\n\x0fgame_session_id\x18\x01 \x01(\t\x12\x11\n\tplayer_id\x18\x02 \x01(\t\x12\x0f\n\x07game_id\x18\x03 \x01(\t\x12\x13\n\x0bprovider_id\x18\x04 \x01(\t\x12\x15\n\rcurrency_code\x18\x05 \x01(\t\"V\n\x0eLoginSucceeded\x12\x12\n\nsubject_id\x18\x01 \x01(\t\x12\x18\n\x10login_session_id\x18\x02 \x01(\t\x12\x16\n\x0e\x63lient_address\x18\x03 \x01(\t\"I\n\x0bLoginFailed\x12\x12\n\nsubject_id\x18\x01 \x01(\t\x12\x16\n\x0e\x63lient_address\x18\x02 \x01(\t\x12\x0e\n\x06locked\x18\x03 \x01(\x08\"A\n\x11LoginSessionEnded\x12\x12\n\nsubject_id\x18\x01 \x01(\t\x12\x18\n\x10login_session_id\x18\x02 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x63roupier/event/v1/event.proto\x12\x11\x63roupier.event.v1\x1a$croupier/wallet/v1/back_office.proto\x1a\x1f\x63roupier/wallet/v1/wallet.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xeb\x07\n\x05\x45vent\x12\x0b\n\x03seq\x18\x01 \x01(\x03\x12/\n\x0b\x63reate_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08trace_id\x18\x03 \x01(\t\x12\x39\n\x11transfer_recorded\x18\n \x01(\x0b\x32\x1c.croupier.wallet.v1.TransferH\x00\x12@\n\x11player_registered\x18\x14 \x01(\x0b\x32#.croupier.event.v1.PlayerRegisteredH\x00\x12K\n\x17player_identity_checked\x18\x15 \x01(\x0b\x32(.croupier.event.v1.PlayerIdentityCheckedH\x00\x12<\n\x0fplayer_excluded\x18\x16 \x01(\x0b\x32!.croupier.event.v1.PlayerExcludedH\x00\x12:\n\x0eplayer_blocked\x18\x17 \x01(\x0b\x32 .croupier.event.v1.PlayerBlockedH\x00\x12>\n\x10player_unblocked\x18\x18 \x01(\x0b\x32\".croupier.event.v1.PlayerUnblockedH\x00\x12=\n\x10player_limit_set\x18\x19 \x01(\x0b\x32!.croupier.event.v1.PlayerLimitSetH\x00\x12\x38\n\rgame_launched\x18\x1e \x01(\x0b\x32\x1f.croupier.event.v1.GameLaunchedH\x00\x12<\n\x0flogin_succeeded\x18( \x01(\x0b\x32!.croupier.event.v1.LoginSucceededH\x00\x12\x36\n\x0clogin_failed\x18) \x01(\x0b\x32\x1e.croupier.event.v1.LoginFailedH\x00\x12\x43\n\x13login_session_ended\x18* \x01(\x0b\x32$.croupier.event.v1.LoginSessionEndedH\x00\x12>\n\x10password_changed\x18+ \x01(\x0b\x32\".croupier.event.v1.PasswordChangedH\x00\x12\x44\n\x13\x63redential_unlocked\x18, \x01(\x0b\x32%.croupier.event.v1.CredentialUnlockedH\x00\x12I\n\x16password_reset_created\x18- \x01(\x0b\x32\'.croupier.event.v1.PasswordResetCreatedH\x00\x42\t\n\x07payload\"R\n\x10PlayerRegistered\x12\x11\n\tplayer_id\x18\x01 \x01(\t\x12\x14\n\x0c\x63ountry_code\x18\x02 \x01(\t\x12\x15\n\rcurrency_code\x18\x03 \x01(\t\"<\n\x15PlayerIdentityChecked\x12\x11\n\tplayer_id\x18\x01 \x01(\t\x12\x10\n\x08verified\x18\x02 \x01(\x08\"Q\n\x0ePlayerExcluded\x12\x11\n\tplayer_id\x18\x01 \x01(\t\x12,\n\x08\x65nd_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"G\n\rPlayerBlocked\x12\x11\n\tplayer_id\x18\x01 \x01(\t\x12\x13\n\x0boperator_id\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"I\n\x0fPlayerUnblocked\x12\x11\n\tplayer_id\x18\x01 \x01(\t\x12\x13\n\x0boperator_id\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"\xbe\x02\n\x0ePlayerLimitSet\x12\x11\n\tplayer_id\x18\x01 \x01(\t\x12\x15\n\rcurrency_code\x18\x02 \x01(\t\x12+\n\x04kind\x18\x03 \x01(\x0e\x32\x1d.croupier.wallet.v1.LimitKind\x12/\n\x06period\x18\x04 \x01(\x0e\x32\x1f.croupier.wallet.v1.LimitPeriod\x12\x1c\n\x0fmax_minor_units\x18\x05 \x01(\x03H\x00\x88\x01\x01\x12%\n\x18previous_max_minor_units\x18\x06 \x01(\x03H\x01\x88\x01\x01\x12.\n\nstart_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x12\n\x10_max_minor_unitsB\x1b\n\x19_previous_max_minor_units\"w\n\x0cGameLaunched\x12\x17\n\x0fgame_session_id\x18\x01 \x01(\t\x12\x11\n\tplayer_id\x18\x02 \x01(\t\x12\x0f\n\x07game_id\x18\x03 \x01(\t\x12\x13\n\x0bprovider_id\x18\x04 \x01(\t\x12\x15\n\rcurrency_code\x18\x05 \x01(\t\"V\n\x0eLoginSucceeded\x12\x12\n\nsubject_id\x18\x01 \x01(\t\x12\x18\n\x10login_session_id\x18\x02 \x01(\t\x12\x16\n\x0e\x63lient_address\x18\x03 \x01(\t\"I\n\x0bLoginFailed\x12\x12\n\nsubject_id\x18\x01 \x01(\t\x12\x16\n\x0e\x63lient_address\x18\x02 \x01(\t\x12\x0e\n\x06locked\x18\x03 \x01(\x08\"A\n\x11LoginSessionEnded\x12\x12\n\nsubject_id\x18\x01 \x01(\t\x12\x18\n\x10login_session_id\x18\x02 \x01(\t\"L\n\x0fPasswordChanged\x12\x12\n\nsubject_id\x18\x01 \x01(\t\x12\r\n\x05reset\x18\x02 \x01(\x08\x12\x16\n\x0e\x63lient_address\x18\x03 \x01(\t\"M\n\x12\x43redentialUnlocked\x12\x12\n\nsubject_id\x18\x01 \x01(\t\x12\x13\n\x0boperator_id\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"O\n\x14PasswordResetCreated\x12\x12\n\nsubject_id\x18\x01 \x01(\t\x12\x13\n\x0boperator_id\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,25 +35,31 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'croupier.event.v1.event_pb2
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_EVENT']._serialized_start=157
-  _globals['_EVENT']._serialized_end=951
-  _globals['_PLAYERREGISTERED']._serialized_start=953
-  _globals['_PLAYERREGISTERED']._serialized_end=1035
-  _globals['_PLAYERIDENTITYCHECKED']._serialized_start=1037
-  _globals['_PLAYERIDENTITYCHECKED']._serialized_end=1097
-  _globals['_PLAYEREXCLUDED']._serialized_start=1099
-  _globals['_PLAYEREXCLUDED']._serialized_end=1180
-  _globals['_PLAYERBLOCKED']._serialized_start=1182
-  _globals['_PLAYERBLOCKED']._serialized_end=1253
-  _globals['_PLAYERUNBLOCKED']._serialized_start=1255
-  _globals['_PLAYERUNBLOCKED']._serialized_end=1328
-  _globals['_PLAYERLIMITSET']._serialized_start=1331
-  _globals['_PLAYERLIMITSET']._serialized_end=1649
-  _globals['_GAMELAUNCHED']._serialized_start=1651
-  _globals['_GAMELAUNCHED']._serialized_end=1770
-  _globals['_LOGINSUCCEEDED']._serialized_start=1772
-  _globals['_LOGINSUCCEEDED']._serialized_end=1858
-  _globals['_LOGINFAILED']._serialized_start=1860
-  _globals['_LOGINFAILED']._serialized_end=1933
-  _globals['_LOGINSESSIONENDED']._serialized_start=1935
-  _globals['_LOGINSESSIONENDED']._serialized_end=2000
+  _globals['_EVENT']._serialized_end=1160
+  _globals['_PLAYERREGISTERED']._serialized_start=1162
+  _globals['_PLAYERREGISTERED']._serialized_end=1244
+  _globals['_PLAYERIDENTITYCHECKED']._serialized_start=1246
+  _globals['_PLAYERIDENTITYCHECKED']._serialized_end=1306
+  _globals['_PLAYEREXCLUDED']._serialized_start=1308
+  _globals['_PLAYEREXCLUDED']._serialized_end=1389
+  _globals['_PLAYERBLOCKED']._serialized_start=1391
+  _globals['_PLAYERBLOCKED']._serialized_end=1462
+  _globals['_PLAYERUNBLOCKED']._serialized_start=1464
+  _globals['_PLAYERUNBLOCKED']._serialized_end=1537
+  _globals['_PLAYERLIMITSET']._serialized_start=1540
+  _globals['_PLAYERLIMITSET']._serialized_end=1858
+  _globals['_GAMELAUNCHED']._serialized_start=1860
+  _globals['_GAMELAUNCHED']._serialized_end=1979
+  _globals['_LOGINSUCCEEDED']._serialized_start=1981
+  _globals['_LOGINSUCCEEDED']._serialized_end=2067
+  _globals['_LOGINFAILED']._serialized_start=2069
+  _globals['_LOGINFAILED']._serialized_end=2142
+  _globals['_LOGINSESSIONENDED']._serialized_start=2144
+  _globals['_LOGINSESSIONENDED']._serialized_end=2209
+  _globals['_PASSWORDCHANGED']._serialized_start=2211
+  _globals['_PASSWORDCHANGED']._serialized_end=2287
+  _globals['_CREDENTIALUNLOCKED']._serialized_start=2289
+  _globals['_CREDENTIALUNLOCKED']._serialized_end=2366
+  _globals['_PASSWORDRESETCREATED']._serialized_start=2368
+  _globals['_PASSWORDRESETCREATED']._serialized_end=2447
 # @@protoc_insertion_point(module_scope)

@@ -39,6 +39,9 @@ class Event(_message.Message):
     LOGIN_SUCCEEDED_FIELD_NUMBER: _builtins.int
     LOGIN_FAILED_FIELD_NUMBER: _builtins.int
     LOGIN_SESSION_ENDED_FIELD_NUMBER: _builtins.int
+    PASSWORD_CHANGED_FIELD_NUMBER: _builtins.int
+    CREDENTIAL_UNLOCKED_FIELD_NUMBER: _builtins.int
+    PASSWORD_RESET_CREATED_FIELD_NUMBER: _builtins.int
     seq: _builtins.int
     """Its number in the log: 1, 2, 3, … without a gap."""
     trace_id: _builtins.str
@@ -91,6 +94,18 @@ class Event(_message.Message):
     def login_session_ended(self) -> Global___LoginSessionEnded:
         """Security: a login session ended."""
 
+    @_builtins.property
+    def password_changed(self) -> Global___PasswordChanged:
+        """Security: somebody has another password."""
+
+    @_builtins.property
+    def credential_unlocked(self) -> Global___CredentialUnlocked:
+        """Security: an operator ended a lock."""
+
+    @_builtins.property
+    def password_reset_created(self) -> Global___PasswordResetCreated:
+        """Security: an operator let somebody set a new password."""
+
     def __init__(
         self,
         *,
@@ -108,12 +123,15 @@ class Event(_message.Message):
         login_succeeded: Global___LoginSucceeded | None = ...,
         login_failed: Global___LoginFailed | None = ...,
         login_session_ended: Global___LoginSessionEnded | None = ...,
+        password_changed: Global___PasswordChanged | None = ...,
+        credential_unlocked: Global___CredentialUnlocked | None = ...,
+        password_reset_created: Global___PasswordResetCreated | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "game_launched", b"game_launched", "login_failed", b"login_failed", "login_session_ended", b"login_session_ended", "login_succeeded", b"login_succeeded", "payload", b"payload", "player_blocked", b"player_blocked", "player_excluded", b"player_excluded", "player_identity_checked", b"player_identity_checked", "player_limit_set", b"player_limit_set", "player_registered", b"player_registered", "player_unblocked", b"player_unblocked", "transfer_recorded", b"transfer_recorded"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "credential_unlocked", b"credential_unlocked", "game_launched", b"game_launched", "login_failed", b"login_failed", "login_session_ended", b"login_session_ended", "login_succeeded", b"login_succeeded", "password_changed", b"password_changed", "password_reset_created", b"password_reset_created", "payload", b"payload", "player_blocked", b"player_blocked", "player_excluded", b"player_excluded", "player_identity_checked", b"player_identity_checked", "player_limit_set", b"player_limit_set", "player_registered", b"player_registered", "player_unblocked", b"player_unblocked", "transfer_recorded", b"transfer_recorded"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "game_launched", b"game_launched", "login_failed", b"login_failed", "login_session_ended", b"login_session_ended", "login_succeeded", b"login_succeeded", "payload", b"payload", "player_blocked", b"player_blocked", "player_excluded", b"player_excluded", "player_identity_checked", b"player_identity_checked", "player_limit_set", b"player_limit_set", "player_registered", b"player_registered", "player_unblocked", b"player_unblocked", "seq", b"seq", "trace_id", b"trace_id", "transfer_recorded", b"transfer_recorded"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "credential_unlocked", b"credential_unlocked", "game_launched", b"game_launched", "login_failed", b"login_failed", "login_session_ended", b"login_session_ended", "login_succeeded", b"login_succeeded", "password_changed", b"password_changed", "password_reset_created", b"password_reset_created", "payload", b"payload", "player_blocked", b"player_blocked", "player_excluded", b"player_excluded", "player_identity_checked", b"player_identity_checked", "player_limit_set", b"player_limit_set", "player_registered", b"player_registered", "player_unblocked", b"player_unblocked", "seq", b"seq", "trace_id", b"trace_id", "transfer_recorded", b"transfer_recorded"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_payload: _TypeAlias = _typing.Literal["transfer_recorded", "player_registered", "player_identity_checked", "player_excluded", "player_blocked", "player_unblocked", "player_limit_set", "game_launched", "login_succeeded", "login_failed", "login_session_ended"]  # noqa: Y015
+    _WhichOneofReturnType_payload: _TypeAlias = _typing.Literal["transfer_recorded", "player_registered", "player_identity_checked", "player_excluded", "player_blocked", "player_unblocked", "player_limit_set", "game_launched", "login_succeeded", "login_failed", "login_session_ended", "password_changed", "credential_unlocked", "password_reset_created"]  # noqa: Y015
     _WhichOneofArgType_payload: _TypeAlias = _typing.Literal["payload", b"payload"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_payload) -> _WhichOneofReturnType_payload | None: ...
 
@@ -388,7 +406,7 @@ Global___LoginSucceeded: _TypeAlias = LoginSucceeded  # noqa: Y015
 
 @_typing.final
 class LoginFailed(_message.Message):
-    """Somebody failed to log in (GLI-19 2.8.8a)."""
+    """Somebody failed to log in, or to prove who they are for another password (GLI-19 2.8.8a)."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -441,3 +459,93 @@ class LoginSessionEnded(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___LoginSessionEnded: _TypeAlias = LoginSessionEnded  # noqa: Y015
+
+@_typing.final
+class PasswordChanged(_message.Message):
+    """Somebody has another password."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SUBJECT_ID_FIELD_NUMBER: _builtins.int
+    RESET_FIELD_NUMBER: _builtins.int
+    CLIENT_ADDRESS_FIELD_NUMBER: _builtins.int
+    subject_id: _builtins.str
+    """The player or operator."""
+    reset: _builtins.bool
+    """Whether an operator's password reset made it possible."""
+    client_address: _builtins.str
+    """The client's address, as the edge saw it."""
+    def __init__(
+        self,
+        *,
+        subject_id: _builtins.str = ...,
+        reset: _builtins.bool = ...,
+        client_address: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_address", b"client_address", "reset", b"reset", "subject_id", b"subject_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PasswordChanged: _TypeAlias = PasswordChanged  # noqa: Y015
+
+@_typing.final
+class CredentialUnlocked(_message.Message):
+    """An operator ended the lock of a credential."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SUBJECT_ID_FIELD_NUMBER: _builtins.int
+    OPERATOR_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    subject_id: _builtins.str
+    """The player or operator who was locked out."""
+    operator_id: _builtins.str
+    """The operator."""
+    reason: _builtins.str
+    """Why."""
+    def __init__(
+        self,
+        *,
+        subject_id: _builtins.str = ...,
+        operator_id: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["operator_id", b"operator_id", "reason", b"reason", "subject_id", b"subject_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CredentialUnlocked: _TypeAlias = CredentialUnlocked  # noqa: Y015
+
+@_typing.final
+class PasswordResetCreated(_message.Message):
+    """An operator let somebody set a new password without the old one."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SUBJECT_ID_FIELD_NUMBER: _builtins.int
+    OPERATOR_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    subject_id: _builtins.str
+    """The player or operator who may set it."""
+    operator_id: _builtins.str
+    """The operator."""
+    reason: _builtins.str
+    """Why."""
+    def __init__(
+        self,
+        *,
+        subject_id: _builtins.str = ...,
+        operator_id: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["operator_id", b"operator_id", "reason", b"reason", "subject_id", b"subject_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PasswordResetCreated: _TypeAlias = PasswordResetCreated  # noqa: Y015

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import descriptor_pb2 as google_dot_protobuf_dot_descriptor__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!croupier/options/v1/options.proto\x12\x13\x63roupier.options.v1\x1a google/protobuf/descriptor.proto\"U\n\x04\x41uth\x12-\n\x05level\x18\x01 \x01(\x0e\x32\x1e.croupier.options.v1.AuthLevel\x12\r\n\x05roles\x18\x02 \x03(\t\x12\x0f\n\x07\x63\x61llers\x18\x03 \x03(\t*\x9f\x01\n\tAuthLevel\x12\x1a\n\x16\x41UTH_LEVEL_UNSPECIFIED\x10\x00\x12\x15\n\x11\x41UTH_LEVEL_PUBLIC\x10\x01\x12\x15\n\x11\x41UTH_LEVEL_PLAYER\x10\x02\x12\x17\n\x13\x41UTH_LEVEL_OPERATOR\x10\x03\x12\x17\n\x13\x41UTH_LEVEL_PROVIDER\x10\x04\x12\x16\n\x12\x41UTH_LEVEL_SERVICE\x10\x05:I\n\x04\x61uth\x12\x1e.google.protobuf.MethodOptions\x18\xb5\x87\x03 \x01(\x0b\x32\x19.croupier.options.v1.Auth:1\n\x07no_http\x12\x1e.google.protobuf.MethodOptions\x18\xb6\x87\x03 \x01(\t:2\n\tsensitive\x12\x1d.google.protobuf.FieldOptions\x18\xbf\x87\x03 \x01(\x08\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!croupier/options/v1/options.proto\x12\x13\x63roupier.options.v1\x1a google/protobuf/descriptor.proto\"U\n\x04\x41uth\x12-\n\x05level\x18\x01 \x01(\x0e\x32\x1e.croupier.options.v1.AuthLevel\x12\r\n\x05roles\x18\x02 \x03(\t\x12\x0f\n\x07\x63\x61llers\x18\x03 \x03(\t*\xb7\x01\n\tAuthLevel\x12\x1a\n\x16\x41UTH_LEVEL_UNSPECIFIED\x10\x00\x12\x15\n\x11\x41UTH_LEVEL_PUBLIC\x10\x01\x12\x15\n\x11\x41UTH_LEVEL_PLAYER\x10\x02\x12\x17\n\x13\x41UTH_LEVEL_OPERATOR\x10\x03\x12\x17\n\x13\x41UTH_LEVEL_PROVIDER\x10\x04\x12\x16\n\x12\x41UTH_LEVEL_SERVICE\x10\x05\x12\x16\n\x12\x41UTH_LEVEL_SUBJECT\x10\x06:I\n\x04\x61uth\x12\x1e.google.protobuf.MethodOptions\x18\xb5\x87\x03 \x01(\x0b\x32\x19.croupier.options.v1.Auth:1\n\x07no_http\x12\x1e.google.protobuf.MethodOptions\x18\xb6\x87\x03 \x01(\t:2\n\tsensitive\x12\x1d.google.protobuf.FieldOptions\x18\xbf\x87\x03 \x01(\x08\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,7 +33,7 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'croupier.options.v1.options
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_AUTHLEVEL']._serialized_start=180
-  _globals['_AUTHLEVEL']._serialized_end=339
+  _globals['_AUTHLEVEL']._serialized_end=363
   _globals['_AUTH']._serialized_start=92
   _globals['_AUTH']._serialized_end=177
 # @@protoc_insertion_point(module_scope)

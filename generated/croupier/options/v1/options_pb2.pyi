@@ -44,6 +44,10 @@ class _AuthLevelEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AuthLevel.V
     """A game provider with a valid API key. The provider's id comes from the key."""
     AUTH_LEVEL_SERVICE: _AuthLevel.ValueType  # 5
     """One of the services named in `callers`, by its mutual TLS certificate."""
+    AUTH_LEVEL_SUBJECT: _AuthLevel.ValueType  # 6
+    """Whoever has logged in, with a valid access token: a player, or a member of staff whatever the
+    roles. For what everybody does with their own login; who it is comes from the token.
+    """
 
 class AuthLevel(_AuthLevel, metaclass=_AuthLevelEnumTypeWrapper):
     """Whom a method admits."""
@@ -62,6 +66,10 @@ AUTH_LEVEL_PROVIDER: AuthLevel.ValueType  # 4
 """A game provider with a valid API key. The provider's id comes from the key."""
 AUTH_LEVEL_SERVICE: AuthLevel.ValueType  # 5
 """One of the services named in `callers`, by its mutual TLS certificate."""
+AUTH_LEVEL_SUBJECT: AuthLevel.ValueType  # 6
+"""Whoever has logged in, with a valid access token: a player, or a member of staff whatever the
+roles. For what everybody does with their own login; who it is comes from the token.
+"""
 Global___AuthLevel: _TypeAlias = AuthLevel  # noqa: Y015
 
 @_typing.final

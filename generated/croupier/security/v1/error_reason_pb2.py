@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'croupier/security/v1/error_reason.proto\x12\x14\x63roupier.security.v1*\x89\x03\n\x0b\x45rrorReason\x12\x1c\n\x18\x45RROR_REASON_UNSPECIFIED\x10\x00\x12\x1e\n\x1a\x45RROR_REASON_LOGIN_REFUSED\x10\x01\x12\"\n\x1e\x45RROR_REASON_CREDENTIAL_LOCKED\x10\x02\x12\x1e\n\x1a\x45RROR_REASON_TOTP_REQUIRED\x10\x03\x12\x1d\n\x19\x45RROR_REASON_TOTP_REFUSED\x10\x04\x12&\n\"ERROR_REASON_TOTP_ALREADY_ENROLLED\x10\x05\x12!\n\x1d\x45RROR_REASON_TOTP_NOT_PENDING\x10\x06\x12&\n\"ERROR_REASON_REFRESH_TOKEN_INVALID\x10\x07\x12\x1c\n\x18\x45RROR_REASON_LOGIN_TAKEN\x10\x08\x12$\n ERROR_REASON_PASSWORD_TOO_COMMON\x10\t\x12\"\n\x1e\x45RROR_REASON_API_KEY_NOT_FOUND\x10\nb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'croupier/security/v1/error_reason.proto\x12\x14\x63roupier.security.v1*\xa0\x04\n\x0b\x45rrorReason\x12\x1c\n\x18\x45RROR_REASON_UNSPECIFIED\x10\x00\x12\x1e\n\x1a\x45RROR_REASON_LOGIN_REFUSED\x10\x01\x12\"\n\x1e\x45RROR_REASON_CREDENTIAL_LOCKED\x10\x02\x12\x1e\n\x1a\x45RROR_REASON_TOTP_REQUIRED\x10\x03\x12\x1d\n\x19\x45RROR_REASON_TOTP_REFUSED\x10\x04\x12&\n\"ERROR_REASON_TOTP_ALREADY_ENROLLED\x10\x05\x12!\n\x1d\x45RROR_REASON_TOTP_NOT_PENDING\x10\x06\x12&\n\"ERROR_REASON_REFRESH_TOKEN_INVALID\x10\x07\x12\x1c\n\x18\x45RROR_REASON_LOGIN_TAKEN\x10\x08\x12$\n ERROR_REASON_PASSWORD_TOO_COMMON\x10\t\x12\"\n\x1e\x45RROR_REASON_API_KEY_NOT_FOUND\x10\n\x12%\n!ERROR_REASON_CREDENTIAL_NOT_FOUND\x10\x0b\x12!\n\x1d\x45RROR_REASON_PASSWORD_REFUSED\x10\x0c\x12\'\n#ERROR_REASON_PASSWORD_RESET_INVALID\x10\r\x12\"\n\x1e\x45RROR_REASON_REQUEST_ID_REUSED\x10\x0e\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,5 +32,5 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'croupier.security.v1.error_
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_ERRORREASON']._serialized_start=66
-  _globals['_ERRORREASON']._serialized_end=459
+  _globals['_ERRORREASON']._serialized_end=610
 # @@protoc_insertion_point(module_scope)

@@ -75,6 +75,27 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
 
         {"reason": "ERROR_REASON_API_KEY_NOT_FOUND", "domain": "croupier", "metadata": {}}
     """
+    ERROR_REASON_CREDENTIAL_NOT_FOUND: _ErrorReason.ValueType  # 11
+    """NOT_FOUND: this subject has no credential.
+
+        {"reason": "ERROR_REASON_CREDENTIAL_NOT_FOUND", "domain": "croupier", "metadata": {}}
+    """
+    ERROR_REASON_PASSWORD_REFUSED: _ErrorReason.ValueType  # 12
+    """UNAUTHENTICATED: that is not the present password.
+
+        {"reason": "ERROR_REASON_PASSWORD_REFUSED", "domain": "croupier", "metadata": {}}
+    """
+    ERROR_REASON_PASSWORD_RESET_INVALID: _ErrorReason.ValueType  # 13
+    """UNAUTHENTICATED: the token is unknown, expired, used, or replaced by a later one. Ask for another.
+
+        {"reason": "ERROR_REASON_PASSWORD_RESET_INVALID", "domain": "croupier", "metadata": {}}
+    """
+    ERROR_REASON_REQUEST_ID_REUSED: _ErrorReason.ValueType  # 14
+    """ALREADY_EXISTS: the request id was used with other content. Make a new id for a new request.
+
+        {"reason": "ERROR_REASON_REQUEST_ID_REUSED", "domain": "croupier",
+         "metadata": {"request_id": "0198c0de-0000-7000-8000-000000000001"}}
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call to Security failed."""
@@ -131,5 +152,26 @@ ERROR_REASON_API_KEY_NOT_FOUND: ErrorReason.ValueType  # 10
 """NOT_FOUND: no such API key, or it is expired or revoked.
 
     {"reason": "ERROR_REASON_API_KEY_NOT_FOUND", "domain": "croupier", "metadata": {}}
+"""
+ERROR_REASON_CREDENTIAL_NOT_FOUND: ErrorReason.ValueType  # 11
+"""NOT_FOUND: this subject has no credential.
+
+    {"reason": "ERROR_REASON_CREDENTIAL_NOT_FOUND", "domain": "croupier", "metadata": {}}
+"""
+ERROR_REASON_PASSWORD_REFUSED: ErrorReason.ValueType  # 12
+"""UNAUTHENTICATED: that is not the present password.
+
+    {"reason": "ERROR_REASON_PASSWORD_REFUSED", "domain": "croupier", "metadata": {}}
+"""
+ERROR_REASON_PASSWORD_RESET_INVALID: ErrorReason.ValueType  # 13
+"""UNAUTHENTICATED: the token is unknown, expired, used, or replaced by a later one. Ask for another.
+
+    {"reason": "ERROR_REASON_PASSWORD_RESET_INVALID", "domain": "croupier", "metadata": {}}
+"""
+ERROR_REASON_REQUEST_ID_REUSED: ErrorReason.ValueType  # 14
+"""ALREADY_EXISTS: the request id was used with other content. Make a new id for a new request.
+
+    {"reason": "ERROR_REASON_REQUEST_ID_REUSED", "domain": "croupier",
+     "metadata": {"request_id": "0198c0de-0000-7000-8000-000000000001"}}
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

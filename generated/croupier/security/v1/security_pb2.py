@@ -26,7 +26,7 @@ from croupier.options.v1 import options_pb2 as croupier_dot_options_dot_v1_dot_o
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#croupier/security/v1/security.proto\x12\x14\x63roupier.security.v1\x1a!croupier/options/v1/options.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb5\x01\n\tTokenPair\x12\x1a\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\tB\x04\xf8\xbb\x18\x01\x12\x36\n\x12\x61\x63\x63\x65ss_expire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1b\n\rrefresh_token\x18\x03 \x01(\tB\x04\xf8\xbb\x18\x01\x12\x37\n\x13refresh_expire_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"c\n\nJsonWebKey\x12\x0b\n\x03kty\x18\x01 \x01(\t\x12\x0b\n\x03\x63rv\x18\x02 \x01(\t\x12\t\n\x01x\x18\x03 \x01(\t\x12\t\n\x01y\x18\x04 \x01(\t\x12\x0b\n\x03kid\x18\x05 \x01(\t\x12\x0b\n\x03use\x18\x06 \x01(\t\x12\x0b\n\x03\x61lg\x18\x07 \x01(\t\"\xa1\x02\n\x06\x41piKey\x12\x12\n\napi_key_id\x18\x01 \x01(\t\x12\x13\n\x0bprovider_id\x18\x02 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x03 \x01(\t\x12\x31\n\x05state\x18\x04 \x01(\x0e\x32\".croupier.security.v1.ApiKey.State\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"C\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x10\n\x0cSTATE_ACTIVE\x10\x01\x12\x11\n\rSTATE_REVOKED\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#croupier/security/v1/security.proto\x12\x14\x63roupier.security.v1\x1a!croupier/options/v1/options.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xcd\x01\n\tTokenPair\x12\x1a\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\tB\x04\xf8\xbb\x18\x01\x12\x36\n\x12\x61\x63\x63\x65ss_expire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1b\n\rrefresh_token\x18\x03 \x01(\tB\x04\xf8\xbb\x18\x01\x12\x37\n\x13refresh_expire_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0ewithheld_roles\x18\x05 \x03(\t\"c\n\nJsonWebKey\x12\x0b\n\x03kty\x18\x01 \x01(\t\x12\x0b\n\x03\x63rv\x18\x02 \x01(\t\x12\t\n\x01x\x18\x03 \x01(\t\x12\t\n\x01y\x18\x04 \x01(\t\x12\x0b\n\x03kid\x18\x05 \x01(\t\x12\x0b\n\x03use\x18\x06 \x01(\t\x12\x0b\n\x03\x61lg\x18\x07 \x01(\t\"\xa1\x02\n\x06\x41piKey\x12\x12\n\napi_key_id\x18\x01 \x01(\t\x12\x13\n\x0bprovider_id\x18\x02 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x03 \x01(\t\x12\x31\n\x05state\x18\x04 \x01(\x0e\x32\".croupier.security.v1.ApiKey.State\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"C\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x10\n\x0cSTATE_ACTIVE\x10\x01\x12\x11\n\rSTATE_REVOKED\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,11 +38,11 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TOKENPAIR'].fields_by_name['refresh_token']._loaded_options = None
   _globals['_TOKENPAIR'].fields_by_name['refresh_token']._serialized_options = b'\370\273\030\001'
   _globals['_TOKENPAIR']._serialized_start=130
-  _globals['_TOKENPAIR']._serialized_end=311
-  _globals['_JSONWEBKEY']._serialized_start=313
-  _globals['_JSONWEBKEY']._serialized_end=412
-  _globals['_APIKEY']._serialized_start=415
-  _globals['_APIKEY']._serialized_end=704
-  _globals['_APIKEY_STATE']._serialized_start=637
-  _globals['_APIKEY_STATE']._serialized_end=704
+  _globals['_TOKENPAIR']._serialized_end=335
+  _globals['_JSONWEBKEY']._serialized_start=337
+  _globals['_JSONWEBKEY']._serialized_end=436
+  _globals['_APIKEY']._serialized_start=439
+  _globals['_APIKEY']._serialized_end=728
+  _globals['_APIKEY_STATE']._serialized_start=661
+  _globals['_APIKEY_STATE']._serialized_end=728
 # @@protoc_insertion_point(module_scope)

@@ -3,9 +3,11 @@
 isort:skip_file
 The nouns of identity."""
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
@@ -28,6 +30,7 @@ class TokenPair(_message.Message):
     ACCESS_EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     REFRESH_TOKEN_FIELD_NUMBER: _builtins.int
     REFRESH_EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    WITHHELD_ROLES_FIELD_NUMBER: _builtins.int
     access_token: _builtins.str
     """A JWT for `authorization: Bearer …`. Verified anywhere, revoked nowhere: it lives for minutes."""
     refresh_token: _builtins.str
@@ -40,6 +43,12 @@ class TokenPair(_message.Message):
     def refresh_expire_time(self) -> _timestamp_pb2.Timestamp:
         """When the refresh token expires."""
 
+    @_builtins.property
+    def withheld_roles(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Roles of the operator that the access token does not carry, because the login session has not
+        proved a second factor. `ConfirmTotp`, or a login with a code, and the next tokens carry them.
+        """
+
     def __init__(
         self,
         *,
@@ -47,10 +56,11 @@ class TokenPair(_message.Message):
         access_expire_time: _timestamp_pb2.Timestamp | None = ...,
         refresh_token: _builtins.str = ...,
         refresh_expire_time: _timestamp_pb2.Timestamp | None = ...,
+        withheld_roles: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["access_expire_time", b"access_expire_time", "refresh_expire_time", b"refresh_expire_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["access_expire_time", b"access_expire_time", "access_token", b"access_token", "refresh_expire_time", b"refresh_expire_time", "refresh_token", b"refresh_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["access_expire_time", b"access_expire_time", "access_token", b"access_token", "refresh_expire_time", b"refresh_expire_time", "refresh_token", b"refresh_token", "withheld_roles", b"withheld_roles"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

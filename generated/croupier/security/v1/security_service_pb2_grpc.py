@@ -65,6 +65,16 @@ class SecurityServiceStub:
                 request_serializer=croupier_dot_security_dot_v1_dot_security__service__pb2.ConfirmTotpRequest.SerializeToString,
                 response_deserializer=croupier_dot_security_dot_v1_dot_security__service__pb2.ConfirmTotpResponse.FromString,
                 _registered_method=True)
+        self.ChangePassword = channel.unary_unary(
+                '/croupier.security.v1.SecurityService/ChangePassword',
+                request_serializer=croupier_dot_security_dot_v1_dot_security__service__pb2.ChangePasswordRequest.SerializeToString,
+                response_deserializer=croupier_dot_security_dot_v1_dot_security__service__pb2.ChangePasswordResponse.FromString,
+                _registered_method=True)
+        self.ResetPassword = channel.unary_unary(
+                '/croupier.security.v1.SecurityService/ResetPassword',
+                request_serializer=croupier_dot_security_dot_v1_dot_security__service__pb2.ResetPasswordRequest.SerializeToString,
+                response_deserializer=croupier_dot_security_dot_v1_dot_security__service__pb2.ResetPasswordResponse.FromString,
+                _registered_method=True)
         self.GetJwks = channel.unary_unary(
                 '/croupier.security.v1.SecurityService/GetJwks',
                 request_serializer=croupier_dot_security_dot_v1_dot_security__service__pb2.GetJwksRequest.SerializeToString,
@@ -95,6 +105,16 @@ class SecurityServiceStub:
                 request_serializer=croupier_dot_security_dot_v1_dot_security__service__pb2.RevokeApiKeyRequest.SerializeToString,
                 response_deserializer=croupier_dot_security_dot_v1_dot_security__service__pb2.RevokeApiKeyResponse.FromString,
                 _registered_method=True)
+        self.UnlockCredential = channel.unary_unary(
+                '/croupier.security.v1.SecurityService/UnlockCredential',
+                request_serializer=croupier_dot_security_dot_v1_dot_security__service__pb2.UnlockCredentialRequest.SerializeToString,
+                response_deserializer=croupier_dot_security_dot_v1_dot_security__service__pb2.UnlockCredentialResponse.FromString,
+                _registered_method=True)
+        self.CreatePasswordReset = channel.unary_unary(
+                '/croupier.security.v1.SecurityService/CreatePasswordReset',
+                request_serializer=croupier_dot_security_dot_v1_dot_security__service__pb2.CreatePasswordResetRequest.SerializeToString,
+                response_deserializer=croupier_dot_security_dot_v1_dot_security__service__pb2.CreatePasswordResetResponse.FromString,
+                _registered_method=True)
 
 
 class SecurityServiceServicer:
@@ -111,8 +131,8 @@ class SecurityServiceServicer:
 
         A wrong address and a wrong password get the same answer in the same time (GLI-19 2.5.3a).
         Three failures within 30 minutes lock the credential for 30 minutes (GLI-19 2.5.3b).
-        Returns UNAUTHENTICATED with LOGIN_REFUSED or TOTP_REQUIRED, and PERMISSION_DENIED with
-        CREDENTIAL_LOCKED, which is shown only to a caller who knows the password.
+        Returns UNAUTHENTICATED with LOGIN_REFUSED, TOTP_REQUIRED or TOTP_REFUSED, and PERMISSION_DENIED
+        with CREDENTIAL_LOCKED, which is shown only to a caller who knows the password.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -132,15 +152,17 @@ class SecurityServiceServicer:
     def Logout(self, request, context):
         """Ends the login session of the access token, and with it every game session launched from it.
 
-        When this answers, no later bet of those game sessions is accepted. Safe to repeat: after
-        UNAVAILABLE the login session has ended, and a repeat ends the game sessions that are left.
+        When this answers, no later bet of those game sessions is accepted. The access token lives on
+        until it expires, within minutes: Game and Security refuse it at once, other services do not
+        know. Safe to repeat: after UNAVAILABLE the login session has ended, and a repeat ends the game
+        sessions that are left.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def EnrollTotp(self, request, context):
-        """Begins to enrol a second factor for the calling player; the secret is shown this once.
+        """Begins to enrol a second factor for the caller; the secret is shown this once.
 
         Nothing changes until `ConfirmTotp`. Returns FAILED_PRECONDITION with TOTP_ALREADY_ENROLLED.
         """
@@ -149,9 +171,35 @@ class SecurityServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ConfirmTotp(self, request, context):
-        """Turns the second factor on, once the player shows that the authenticator works.
+        """Turns the second factor on, once the caller shows that the authenticator works.
 
+        Roles that were withheld from an operator for want of it stand in the next access token.
         Returns FAILED_PRECONDITION with TOTP_NOT_PENDING, or UNAUTHENTICATED with TOTP_REFUSED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ChangePassword(self, request, context):
+        """Replaces the caller's password, and ends every other login session of the caller.
+
+        Wrong passwords and codes count like those of a login. Returns UNAUTHENTICATED with
+        PASSWORD_REFUSED, TOTP_REQUIRED or TOTP_REFUSED; PERMISSION_DENIED with CREDENTIAL_LOCKED; and
+        INVALID_ARGUMENT with PASSWORD_TOO_COMMON. Not safe to repeat: after a lost answer, try to log
+        in with the new password. Game sessions of the sessions that end are ended with them, within
+        seconds where Game does not answer now.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResetPassword(self, request, context):
+        """Sets a new password with the token of a password reset, and ends every login session.
+
+        A lock ends with it. Who has a second factor needs its code here too; wrong codes count like
+        those of a login. Returns UNAUTHENTICATED with PASSWORD_RESET_INVALID, TOTP_REQUIRED or
+        TOTP_REFUSED; PERMISSION_DENIED with CREDENTIAL_LOCKED; and INVALID_ARGUMENT with
+        PASSWORD_TOO_COMMON. The token is used up by success alone.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -209,6 +257,32 @@ class SecurityServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def UnlockCredential(self, request, context):
+        """Ends the lock of a credential and forgets its failures. Recorded with who did it, and why.
+
+        Operators other than `admin` unlock players only, and nobody unlocks themselves: that is
+        PERMISSION_DENIED with CALLER_NOT_ALLOWED. Returns NOT_FOUND with CREDENTIAL_NOT_FOUND. Safe to
+        repeat: a request id acts once, also where the credential was locked again since; with other
+        content it is ALREADY_EXISTS with REQUEST_ID_REUSED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreatePasswordReset(self, request, context):
+        """Makes a token with which somebody who has lost the password sets a new one by `ResetPassword`.
+
+        The operator makes sure who asks, and hands the token over. It is good for one use and for half
+        an hour, and it is in this answer and nowhere else; a further one replaces it, so that after a
+        lost answer the operator asks again. Nothing changes until it is used. Operators other than
+        `admin` make them for players only, and nobody for themselves: that is PERMISSION_DENIED with
+        CALLER_NOT_ALLOWED. Returns NOT_FOUND with CREDENTIAL_NOT_FOUND. Recorded with who did it, and
+        why.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SecurityServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -236,6 +310,16 @@ def add_SecurityServiceServicer_to_server(servicer, server):
                     servicer.ConfirmTotp,
                     request_deserializer=croupier_dot_security_dot_v1_dot_security__service__pb2.ConfirmTotpRequest.FromString,
                     response_serializer=croupier_dot_security_dot_v1_dot_security__service__pb2.ConfirmTotpResponse.SerializeToString,
+            ),
+            'ChangePassword': grpc.unary_unary_rpc_method_handler(
+                    servicer.ChangePassword,
+                    request_deserializer=croupier_dot_security_dot_v1_dot_security__service__pb2.ChangePasswordRequest.FromString,
+                    response_serializer=croupier_dot_security_dot_v1_dot_security__service__pb2.ChangePasswordResponse.SerializeToString,
+            ),
+            'ResetPassword': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResetPassword,
+                    request_deserializer=croupier_dot_security_dot_v1_dot_security__service__pb2.ResetPasswordRequest.FromString,
+                    response_serializer=croupier_dot_security_dot_v1_dot_security__service__pb2.ResetPasswordResponse.SerializeToString,
             ),
             'GetJwks': grpc.unary_unary_rpc_method_handler(
                     servicer.GetJwks,
@@ -266,6 +350,16 @@ def add_SecurityServiceServicer_to_server(servicer, server):
                     servicer.RevokeApiKey,
                     request_deserializer=croupier_dot_security_dot_v1_dot_security__service__pb2.RevokeApiKeyRequest.FromString,
                     response_serializer=croupier_dot_security_dot_v1_dot_security__service__pb2.RevokeApiKeyResponse.SerializeToString,
+            ),
+            'UnlockCredential': grpc.unary_unary_rpc_method_handler(
+                    servicer.UnlockCredential,
+                    request_deserializer=croupier_dot_security_dot_v1_dot_security__service__pb2.UnlockCredentialRequest.FromString,
+                    response_serializer=croupier_dot_security_dot_v1_dot_security__service__pb2.UnlockCredentialResponse.SerializeToString,
+            ),
+            'CreatePasswordReset': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreatePasswordReset,
+                    request_deserializer=croupier_dot_security_dot_v1_dot_security__service__pb2.CreatePasswordResetRequest.FromString,
+                    response_serializer=croupier_dot_security_dot_v1_dot_security__service__pb2.CreatePasswordResetResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -409,6 +503,60 @@ class SecurityService:
             '/croupier.security.v1.SecurityService/ConfirmTotp',
             croupier_dot_security_dot_v1_dot_security__service__pb2.ConfirmTotpRequest.SerializeToString,
             croupier_dot_security_dot_v1_dot_security__service__pb2.ConfirmTotpResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ChangePassword(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/croupier.security.v1.SecurityService/ChangePassword',
+            croupier_dot_security_dot_v1_dot_security__service__pb2.ChangePasswordRequest.SerializeToString,
+            croupier_dot_security_dot_v1_dot_security__service__pb2.ChangePasswordResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResetPassword(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/croupier.security.v1.SecurityService/ResetPassword',
+            croupier_dot_security_dot_v1_dot_security__service__pb2.ResetPasswordRequest.SerializeToString,
+            croupier_dot_security_dot_v1_dot_security__service__pb2.ResetPasswordResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -571,6 +719,60 @@ class SecurityService:
             '/croupier.security.v1.SecurityService/RevokeApiKey',
             croupier_dot_security_dot_v1_dot_security__service__pb2.RevokeApiKeyRequest.SerializeToString,
             croupier_dot_security_dot_v1_dot_security__service__pb2.RevokeApiKeyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UnlockCredential(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/croupier.security.v1.SecurityService/UnlockCredential',
+            croupier_dot_security_dot_v1_dot_security__service__pb2.UnlockCredentialRequest.SerializeToString,
+            croupier_dot_security_dot_v1_dot_security__service__pb2.UnlockCredentialResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreatePasswordReset(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/croupier.security.v1.SecurityService/CreatePasswordReset',
+            croupier_dot_security_dot_v1_dot_security__service__pb2.CreatePasswordResetRequest.SerializeToString,
+            croupier_dot_security_dot_v1_dot_security__service__pb2.CreatePasswordResetResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -44,8 +44,8 @@ class SecurityServiceStub:
 
     A wrong address and a wrong password get the same answer in the same time (GLI-19 2.5.3a).
     Three failures within 30 minutes lock the credential for 30 minutes (GLI-19 2.5.3b).
-    Returns UNAUTHENTICATED with LOGIN_REFUSED or TOTP_REQUIRED, and PERMISSION_DENIED with
-    CREDENTIAL_LOCKED, which is shown only to a caller who knows the password.
+    Returns UNAUTHENTICATED with LOGIN_REFUSED, TOTP_REQUIRED or TOTP_REFUSED, and PERMISSION_DENIED
+    with CREDENTIAL_LOCKED, which is shown only to a caller who knows the password.
     """
     RefreshToken: _grpc.UnaryUnaryMultiCallable[_security_service_pb2.RefreshTokenRequest, _security_service_pb2.RefreshTokenResponse]
     """Exchanges a refresh token for a new pair of tokens.
@@ -57,18 +57,38 @@ class SecurityServiceStub:
     Logout: _grpc.UnaryUnaryMultiCallable[_security_service_pb2.LogoutRequest, _security_service_pb2.LogoutResponse]
     """Ends the login session of the access token, and with it every game session launched from it.
 
-    When this answers, no later bet of those game sessions is accepted. Safe to repeat: after
-    UNAVAILABLE the login session has ended, and a repeat ends the game sessions that are left.
+    When this answers, no later bet of those game sessions is accepted. The access token lives on
+    until it expires, within minutes: Game and Security refuse it at once, other services do not
+    know. Safe to repeat: after UNAVAILABLE the login session has ended, and a repeat ends the game
+    sessions that are left.
     """
     EnrollTotp: _grpc.UnaryUnaryMultiCallable[_security_service_pb2.EnrollTotpRequest, _security_service_pb2.EnrollTotpResponse]
-    """Begins to enrol a second factor for the calling player; the secret is shown this once.
+    """Begins to enrol a second factor for the caller; the secret is shown this once.
 
     Nothing changes until `ConfirmTotp`. Returns FAILED_PRECONDITION with TOTP_ALREADY_ENROLLED.
     """
     ConfirmTotp: _grpc.UnaryUnaryMultiCallable[_security_service_pb2.ConfirmTotpRequest, _security_service_pb2.ConfirmTotpResponse]
-    """Turns the second factor on, once the player shows that the authenticator works.
+    """Turns the second factor on, once the caller shows that the authenticator works.
 
+    Roles that were withheld from an operator for want of it stand in the next access token.
     Returns FAILED_PRECONDITION with TOTP_NOT_PENDING, or UNAUTHENTICATED with TOTP_REFUSED.
+    """
+    ChangePassword: _grpc.UnaryUnaryMultiCallable[_security_service_pb2.ChangePasswordRequest, _security_service_pb2.ChangePasswordResponse]
+    """Replaces the caller's password, and ends every other login session of the caller.
+
+    Wrong passwords and codes count like those of a login. Returns UNAUTHENTICATED with
+    PASSWORD_REFUSED, TOTP_REQUIRED or TOTP_REFUSED; PERMISSION_DENIED with CREDENTIAL_LOCKED; and
+    INVALID_ARGUMENT with PASSWORD_TOO_COMMON. Not safe to repeat: after a lost answer, try to log
+    in with the new password. Game sessions of the sessions that end are ended with them, within
+    seconds where Game does not answer now.
+    """
+    ResetPassword: _grpc.UnaryUnaryMultiCallable[_security_service_pb2.ResetPasswordRequest, _security_service_pb2.ResetPasswordResponse]
+    """Sets a new password with the token of a password reset, and ends every login session.
+
+    A lock ends with it. Who has a second factor needs its code here too; wrong codes count like
+    those of a login. Returns UNAUTHENTICATED with PASSWORD_RESET_INVALID, TOTP_REQUIRED or
+    TOTP_REFUSED; PERMISSION_DENIED with CREDENTIAL_LOCKED; and INVALID_ARGUMENT with
+    PASSWORD_TOO_COMMON. The token is used up by success alone.
     """
     GetJwks: _grpc.UnaryUnaryMultiCallable[_security_service_pb2.GetJwksRequest, _security_service_pb2.GetJwksResponse]
     """Serves the public keys that verify access tokens, as a JSON Web Key Set (RFC 7517).
@@ -96,6 +116,24 @@ class SecurityServiceStub:
 
     Returns NOT_FOUND with API_KEY_NOT_FOUND. Revoking a revoked key changes nothing.
     """
+    UnlockCredential: _grpc.UnaryUnaryMultiCallable[_security_service_pb2.UnlockCredentialRequest, _security_service_pb2.UnlockCredentialResponse]
+    """Ends the lock of a credential and forgets its failures. Recorded with who did it, and why.
+
+    Operators other than `admin` unlock players only, and nobody unlocks themselves: that is
+    PERMISSION_DENIED with CALLER_NOT_ALLOWED. Returns NOT_FOUND with CREDENTIAL_NOT_FOUND. Safe to
+    repeat: a request id acts once, also where the credential was locked again since; with other
+    content it is ALREADY_EXISTS with REQUEST_ID_REUSED.
+    """
+    CreatePasswordReset: _grpc.UnaryUnaryMultiCallable[_security_service_pb2.CreatePasswordResetRequest, _security_service_pb2.CreatePasswordResetResponse]
+    """Makes a token with which somebody who has lost the password sets a new one by `ResetPassword`.
+
+    The operator makes sure who asks, and hands the token over. It is good for one use and for half
+    an hour, and it is in this answer and nowhere else; a further one replaces it, so that after a
+    lost answer the operator asks again. Nothing changes until it is used. Operators other than
+    `admin` make them for players only, and nobody for themselves: that is PERMISSION_DENIED with
+    CALLER_NOT_ALLOWED. Returns NOT_FOUND with CREDENTIAL_NOT_FOUND. Recorded with who did it, and
+    why.
+    """
 
 @_typing.type_check_only
 class SecurityServiceAsyncStub(SecurityServiceStub):
@@ -113,8 +151,8 @@ class SecurityServiceAsyncStub(SecurityServiceStub):
 
     A wrong address and a wrong password get the same answer in the same time (GLI-19 2.5.3a).
     Three failures within 30 minutes lock the credential for 30 minutes (GLI-19 2.5.3b).
-    Returns UNAUTHENTICATED with LOGIN_REFUSED or TOTP_REQUIRED, and PERMISSION_DENIED with
-    CREDENTIAL_LOCKED, which is shown only to a caller who knows the password.
+    Returns UNAUTHENTICATED with LOGIN_REFUSED, TOTP_REQUIRED or TOTP_REFUSED, and PERMISSION_DENIED
+    with CREDENTIAL_LOCKED, which is shown only to a caller who knows the password.
     """
     RefreshToken: _aio.UnaryUnaryMultiCallable[_security_service_pb2.RefreshTokenRequest, _security_service_pb2.RefreshTokenResponse]  # type: ignore[assignment]
     """Exchanges a refresh token for a new pair of tokens.
@@ -126,18 +164,38 @@ class SecurityServiceAsyncStub(SecurityServiceStub):
     Logout: _aio.UnaryUnaryMultiCallable[_security_service_pb2.LogoutRequest, _security_service_pb2.LogoutResponse]  # type: ignore[assignment]
     """Ends the login session of the access token, and with it every game session launched from it.
 
-    When this answers, no later bet of those game sessions is accepted. Safe to repeat: after
-    UNAVAILABLE the login session has ended, and a repeat ends the game sessions that are left.
+    When this answers, no later bet of those game sessions is accepted. The access token lives on
+    until it expires, within minutes: Game and Security refuse it at once, other services do not
+    know. Safe to repeat: after UNAVAILABLE the login session has ended, and a repeat ends the game
+    sessions that are left.
     """
     EnrollTotp: _aio.UnaryUnaryMultiCallable[_security_service_pb2.EnrollTotpRequest, _security_service_pb2.EnrollTotpResponse]  # type: ignore[assignment]
-    """Begins to enrol a second factor for the calling player; the secret is shown this once.
+    """Begins to enrol a second factor for the caller; the secret is shown this once.
 
     Nothing changes until `ConfirmTotp`. Returns FAILED_PRECONDITION with TOTP_ALREADY_ENROLLED.
     """
     ConfirmTotp: _aio.UnaryUnaryMultiCallable[_security_service_pb2.ConfirmTotpRequest, _security_service_pb2.ConfirmTotpResponse]  # type: ignore[assignment]
-    """Turns the second factor on, once the player shows that the authenticator works.
+    """Turns the second factor on, once the caller shows that the authenticator works.
 
+    Roles that were withheld from an operator for want of it stand in the next access token.
     Returns FAILED_PRECONDITION with TOTP_NOT_PENDING, or UNAUTHENTICATED with TOTP_REFUSED.
+    """
+    ChangePassword: _aio.UnaryUnaryMultiCallable[_security_service_pb2.ChangePasswordRequest, _security_service_pb2.ChangePasswordResponse]  # type: ignore[assignment]
+    """Replaces the caller's password, and ends every other login session of the caller.
+
+    Wrong passwords and codes count like those of a login. Returns UNAUTHENTICATED with
+    PASSWORD_REFUSED, TOTP_REQUIRED or TOTP_REFUSED; PERMISSION_DENIED with CREDENTIAL_LOCKED; and
+    INVALID_ARGUMENT with PASSWORD_TOO_COMMON. Not safe to repeat: after a lost answer, try to log
+    in with the new password. Game sessions of the sessions that end are ended with them, within
+    seconds where Game does not answer now.
+    """
+    ResetPassword: _aio.UnaryUnaryMultiCallable[_security_service_pb2.ResetPasswordRequest, _security_service_pb2.ResetPasswordResponse]  # type: ignore[assignment]
+    """Sets a new password with the token of a password reset, and ends every login session.
+
+    A lock ends with it. Who has a second factor needs its code here too; wrong codes count like
+    those of a login. Returns UNAUTHENTICATED with PASSWORD_RESET_INVALID, TOTP_REQUIRED or
+    TOTP_REFUSED; PERMISSION_DENIED with CREDENTIAL_LOCKED; and INVALID_ARGUMENT with
+    PASSWORD_TOO_COMMON. The token is used up by success alone.
     """
     GetJwks: _aio.UnaryUnaryMultiCallable[_security_service_pb2.GetJwksRequest, _security_service_pb2.GetJwksResponse]  # type: ignore[assignment]
     """Serves the public keys that verify access tokens, as a JSON Web Key Set (RFC 7517).
@@ -165,6 +223,24 @@ class SecurityServiceAsyncStub(SecurityServiceStub):
 
     Returns NOT_FOUND with API_KEY_NOT_FOUND. Revoking a revoked key changes nothing.
     """
+    UnlockCredential: _aio.UnaryUnaryMultiCallable[_security_service_pb2.UnlockCredentialRequest, _security_service_pb2.UnlockCredentialResponse]  # type: ignore[assignment]
+    """Ends the lock of a credential and forgets its failures. Recorded with who did it, and why.
+
+    Operators other than `admin` unlock players only, and nobody unlocks themselves: that is
+    PERMISSION_DENIED with CALLER_NOT_ALLOWED. Returns NOT_FOUND with CREDENTIAL_NOT_FOUND. Safe to
+    repeat: a request id acts once, also where the credential was locked again since; with other
+    content it is ALREADY_EXISTS with REQUEST_ID_REUSED.
+    """
+    CreatePasswordReset: _aio.UnaryUnaryMultiCallable[_security_service_pb2.CreatePasswordResetRequest, _security_service_pb2.CreatePasswordResetResponse]  # type: ignore[assignment]
+    """Makes a token with which somebody who has lost the password sets a new one by `ResetPassword`.
+
+    The operator makes sure who asks, and hands the token over. It is good for one use and for half
+    an hour, and it is in this answer and nowhere else; a further one replaces it, so that after a
+    lost answer the operator asks again. Nothing changes until it is used. Operators other than
+    `admin` make them for players only, and nobody for themselves: that is PERMISSION_DENIED with
+    CALLER_NOT_ALLOWED. Returns NOT_FOUND with CREDENTIAL_NOT_FOUND. Recorded with who did it, and
+    why.
+    """
 
 class SecurityServiceServicer(metaclass=_abc_1.ABCMeta):
     """Owns credentials, login sessions, signing keys and the API keys of providers.
@@ -185,8 +261,8 @@ class SecurityServiceServicer(metaclass=_abc_1.ABCMeta):
 
         A wrong address and a wrong password get the same answer in the same time (GLI-19 2.5.3a).
         Three failures within 30 minutes lock the credential for 30 minutes (GLI-19 2.5.3b).
-        Returns UNAUTHENTICATED with LOGIN_REFUSED or TOTP_REQUIRED, and PERMISSION_DENIED with
-        CREDENTIAL_LOCKED, which is shown only to a caller who knows the password.
+        Returns UNAUTHENTICATED with LOGIN_REFUSED, TOTP_REQUIRED or TOTP_REFUSED, and PERMISSION_DENIED
+        with CREDENTIAL_LOCKED, which is shown only to a caller who knows the password.
         """
 
     @_abc_1.abstractmethod
@@ -210,8 +286,10 @@ class SecurityServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_security_service_pb2.LogoutResponse, _abc.Awaitable[_security_service_pb2.LogoutResponse]]:
         """Ends the login session of the access token, and with it every game session launched from it.
 
-        When this answers, no later bet of those game sessions is accepted. Safe to repeat: after
-        UNAVAILABLE the login session has ended, and a repeat ends the game sessions that are left.
+        When this answers, no later bet of those game sessions is accepted. The access token lives on
+        until it expires, within minutes: Game and Security refuse it at once, other services do not
+        know. Safe to repeat: after UNAVAILABLE the login session has ended, and a repeat ends the game
+        sessions that are left.
         """
 
     @_abc_1.abstractmethod
@@ -220,7 +298,7 @@ class SecurityServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _security_service_pb2.EnrollTotpRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_security_service_pb2.EnrollTotpResponse, _abc.Awaitable[_security_service_pb2.EnrollTotpResponse]]:
-        """Begins to enrol a second factor for the calling player; the secret is shown this once.
+        """Begins to enrol a second factor for the caller; the secret is shown this once.
 
         Nothing changes until `ConfirmTotp`. Returns FAILED_PRECONDITION with TOTP_ALREADY_ENROLLED.
         """
@@ -231,9 +309,39 @@ class SecurityServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _security_service_pb2.ConfirmTotpRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_security_service_pb2.ConfirmTotpResponse, _abc.Awaitable[_security_service_pb2.ConfirmTotpResponse]]:
-        """Turns the second factor on, once the player shows that the authenticator works.
+        """Turns the second factor on, once the caller shows that the authenticator works.
 
+        Roles that were withheld from an operator for want of it stand in the next access token.
         Returns FAILED_PRECONDITION with TOTP_NOT_PENDING, or UNAUTHENTICATED with TOTP_REFUSED.
+        """
+
+    @_abc_1.abstractmethod
+    def ChangePassword(
+        self,
+        request: _security_service_pb2.ChangePasswordRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_security_service_pb2.ChangePasswordResponse, _abc.Awaitable[_security_service_pb2.ChangePasswordResponse]]:
+        """Replaces the caller's password, and ends every other login session of the caller.
+
+        Wrong passwords and codes count like those of a login. Returns UNAUTHENTICATED with
+        PASSWORD_REFUSED, TOTP_REQUIRED or TOTP_REFUSED; PERMISSION_DENIED with CREDENTIAL_LOCKED; and
+        INVALID_ARGUMENT with PASSWORD_TOO_COMMON. Not safe to repeat: after a lost answer, try to log
+        in with the new password. Game sessions of the sessions that end are ended with them, within
+        seconds where Game does not answer now.
+        """
+
+    @_abc_1.abstractmethod
+    def ResetPassword(
+        self,
+        request: _security_service_pb2.ResetPasswordRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_security_service_pb2.ResetPasswordResponse, _abc.Awaitable[_security_service_pb2.ResetPasswordResponse]]:
+        """Sets a new password with the token of a password reset, and ends every login session.
+
+        A lock ends with it. Who has a second factor needs its code here too; wrong codes count like
+        those of a login. Returns UNAUTHENTICATED with PASSWORD_RESET_INVALID, TOTP_REQUIRED or
+        TOTP_REFUSED; PERMISSION_DENIED with CREDENTIAL_LOCKED; and INVALID_ARGUMENT with
+        PASSWORD_TOO_COMMON. The token is used up by success alone.
         """
 
     @_abc_1.abstractmethod
@@ -296,6 +404,36 @@ class SecurityServiceServicer(metaclass=_abc_1.ABCMeta):
         """Revokes an API key. Callers that cached it stop accepting it within a minute.
 
         Returns NOT_FOUND with API_KEY_NOT_FOUND. Revoking a revoked key changes nothing.
+        """
+
+    @_abc_1.abstractmethod
+    def UnlockCredential(
+        self,
+        request: _security_service_pb2.UnlockCredentialRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_security_service_pb2.UnlockCredentialResponse, _abc.Awaitable[_security_service_pb2.UnlockCredentialResponse]]:
+        """Ends the lock of a credential and forgets its failures. Recorded with who did it, and why.
+
+        Operators other than `admin` unlock players only, and nobody unlocks themselves: that is
+        PERMISSION_DENIED with CALLER_NOT_ALLOWED. Returns NOT_FOUND with CREDENTIAL_NOT_FOUND. Safe to
+        repeat: a request id acts once, also where the credential was locked again since; with other
+        content it is ALREADY_EXISTS with REQUEST_ID_REUSED.
+        """
+
+    @_abc_1.abstractmethod
+    def CreatePasswordReset(
+        self,
+        request: _security_service_pb2.CreatePasswordResetRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_security_service_pb2.CreatePasswordResetResponse, _abc.Awaitable[_security_service_pb2.CreatePasswordResetResponse]]:
+        """Makes a token with which somebody who has lost the password sets a new one by `ResetPassword`.
+
+        The operator makes sure who asks, and hands the token over. It is good for one use and for half
+        an hour, and it is in this answer and nowhere else; a further one replaces it, so that after a
+        lost answer the operator asks again. Nothing changes until it is used. Operators other than
+        `admin` make them for players only, and nobody for themselves: that is PERMISSION_DENIED with
+        CALLER_NOT_ALLOWED. Returns NOT_FOUND with CREDENTIAL_NOT_FOUND. Recorded with who did it, and
+        why.
         """
 
 def add_SecurityServiceServicer_to_server(servicer: SecurityServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
