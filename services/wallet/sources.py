@@ -1,6 +1,7 @@
 """Who moves money: the first part of every key.
 
-Providers go by their ids, which have no colon, so the names below can never be a provider's.
+Providers go by their ids, which have no colon, so the names below can never be a provider's, and
+neither can that of the wallet's own transfers (`WALLET_SOURCE` in `domain/values.py`).
 """
 
 TENANT = "default"

@@ -131,7 +131,7 @@ def test_the_bet_that_completes_the_wagering_releases_the_bonus() -> None:
     assert state(book, granted) is BonusState.RELEASED
     assert (book.cash, book.bonus) == (40, 0)
     release = book.transfers[-1]
-    assert (release.kind, release.source, release.amount) == (Kind.RELEASE_BONUS, "wallet", 40)
+    assert (release.kind, release.source, release.amount) == (Kind.RELEASE_BONUS, "wallet:rules", 40)
 
 
 def test_a_bonus_without_wagering_is_cash_at_once() -> None:

@@ -151,7 +151,7 @@ def test_a_hold_that_is_due_expires_before_anything_else_happens() -> None:
     expiry, deposit = book.transfers[-2:]
     assert (expiry.kind, expiry.source, expiry.hold_id) == (
         Kind.EXPIRE_HOLD,
-        "wallet",
+        "wallet:rules",
         held.hold_id,
     )
     assert deposit.kind is Kind.DEPOSIT

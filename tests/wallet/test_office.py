@@ -158,7 +158,7 @@ COMMON: dict[str, Any] = {
         (Bet(**(COMMON | {"currency_code": "XXX"}), amount=1), "currency_code"),
         (Bet(**(COMMON | {"key": Key("t", "studio", "")}), amount=1), "transaction_id"),
         (Bet(**(COMMON | {"key": Key("t", "studio", "é" * 65)}), amount=1), "transaction_id"),
-        (Bet(**(COMMON | {"key": Key("t", "wallet", "1")}), amount=1), "source"),
+        (Bet(**(COMMON | {"key": Key("t", "wallet:rules", "1")}), amount=1), "source"),
         (Bet(**(COMMON | {"key": Key("", "studio", "1")}), amount=1), "tenant"),
         (Bet(**(COMMON | {"player_id": b"short"}), amount=1), "player_id"),
         (Bet(**COMMON, amount=1, trace_id=b"short"), "trace_id"),

@@ -9,7 +9,8 @@ import grpc
 import pytest
 from croupier.event.v1 import feed_service_pb2, feed_service_pb2_grpc
 from croupier.type.v1 import money_pb2
-from croupier.wallet.v1 import wallet_pb2, wallet_service_pb2
+from croupier.wallet.v1 import back_office_service_pb2, wallet_pb2, wallet_service_pb2
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from scripts.mesh.pki import DevelopmentAuthority
 from services.kit.ids import new_id
@@ -17,7 +18,7 @@ from services.wallet.domain import Bucket, Kind, Outcome, RoundState
 from tests.conftest import Connect
 from tests.kit.refusals import refusal
 from tests.kit.tokens import TokenIssuer
-from tests.wallet.requests import bet, cash, deposit, open_wallet, rollback, win
+from tests.wallet.requests import bet, cash, deposit, euros, open_wallet, rollback, win
 from tests.wallet.running import RunningWallet, running_wallet
 
 REPLAYED = ("croupier-replayed", "1")
@@ -200,6 +201,43 @@ async def test_unknown_player_currency_and_transfer_are_told_apart(
         wallet_service_pb2.GetBalanceRequest(player_id=player_id, currency_code="USD"),
     ):
         assert (await refusal(wallet.game.GetBalance(request))).code is grpc.StatusCode.NOT_FOUND
+
+
+async def test_provider_named_wallet_has_keys_of_its_own(
+    wallet: RunningWallet, player_id: str, tokens: TokenIssuer
+) -> None:
+    lapsed = back_office_service_pb2.HoldDepositRequest(
+        request_id=new_id(),
+        player_id=player_id,
+        amount=euros(500),
+        expire_time=Timestamp(seconds=1_000_000_000),
+    )
+    operator = tokens.operator("cashier")
+    held = (await wallet.back_office.HoldDeposit(lapsed, metadata=operator)).result
+    # The ledger ends the hold before it books the bet, under an id of its own that is the same.
+    taken = bet(player_id, 100, f"expire_hold:{held.hold_id}", source="wallet")
+    first = await wallet.game.Bet(taken)
+    assert first.result.outcome == wallet_pb2.OUTCOME_APPLIED
+    assert first.result.source == "wallet"
+    assert await wallet.game.Bet(taken) == first
+    request = wallet_service_pb2.GetBalanceRequest(player_id=player_id, currency_code="EUR")
+    balance = (await wallet.game.GetBalance(request)).balance
+    assert (balance.cash_minor_units, balance.pending_minor_units) == (9_900, 0)
+
+
+async def test_source_of_the_ledgers_own_transfers_is_nobody_elses(
+    wallet: RunningWallet, player_id: str
+) -> None:
+    for source in ("wallet:rules", "psp:sandbox", "service:player"):
+        calls = (
+            wallet.game.Bet(bet(player_id, 100, source=source)),
+            wallet.game.Win(win(player_id, 100, source=source)),
+            wallet.game.Rollback(rollback(player_id, "b1", source=source)),
+        )
+        for call in calls:
+            refused = await refusal(call)
+            assert refused.code is grpc.StatusCode.INVALID_ARGUMENT
+    assert await cash(wallet, player_id) == 10_000
 
 
 async def test_transfer_is_found_by_its_key(wallet: RunningWallet, player_id: str) -> None:

@@ -22,8 +22,11 @@ COUNTER_MAX = 2**62
 """No counter of an account passes it, so that a difference of two always fits 64 bits."""
 
 KEY_BYTES_MAX = 128
-WALLET_SOURCE = "wallet"
-"""The source of the transfers that the wallet makes by itself, such as an expiry."""
+WALLET_SOURCE = "wallet:rules"
+"""The source of the transfers that the wallet makes by itself, such as an expiry.
+
+Providers go by names without a colon, so none of them can share its keys or its house accounts.
+"""
 
 
 class Bucket(IntEnum):

@@ -71,7 +71,7 @@ class Ledger(Payments, Games, Office):
 
     def malformed(self, operation: Operation) -> bool:
         """Tells whether an operation is wrong whatever the ledger holds."""
-        if not operation.key.id or operation.key.source == "wallet":
+        if not operation.key.id or operation.key.source == "wallet:rules":
             return True
         if getattr(operation, "currency_code", "EUR") not in CURRENCIES:
             return True
