@@ -25,7 +25,7 @@ from services.kit import migrations, telemetry
 from services.kit.clock import Clock
 from services.kit.contract import Level
 from services.kit.database import Database
-from services.kit.feed import FeedServicer, Follower, Outbox
+from services.kit.feed import FeedServicer, Follower, Outbox, prune_in_background
 from services.kit.interceptors.authentication import Authenticators
 from services.kit.keys import SecurityKeys
 from services.kit.tokens import token_authenticators
@@ -70,6 +70,7 @@ async def assemble(settings: Settings, stack: AsyncExitStack, *, clock: Clock) -
     games, sessions = CatalogueStore(), SessionStore()
     rounds = Rounds(database, RoundStore())
     outbox = Outbox(database, OUTBOX, clock=clock)
+    prune_in_background(outbox, settings, stack)
     launches = Launches(
         database=database,
         sessions=sessions,

@@ -5,10 +5,10 @@ from datetime import timedelta
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from services.kit.settings import ServerSettings
+from services.kit.feed import FeedSettings
 
 
-class Settings(ServerSettings):
+class Settings(FeedSettings):
     """What differs between installations of the Game service."""
 
     # The database's address may have a password in it.

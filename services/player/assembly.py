@@ -8,7 +8,7 @@ from services.kit import migrations, telemetry
 from services.kit.clients import Peer
 from services.kit.clock import Clock
 from services.kit.database import Database
-from services.kit.feed import FeedServicer, Outbox
+from services.kit.feed import FeedServicer, Outbox, prune_in_background
 from services.kit.interceptors.authentication import Authenticators
 from services.kit.keys import SecurityKeys
 from services.kit.tokens import token_authenticators
@@ -83,6 +83,7 @@ async def assemble(settings: Settings, stack: AsyncExitStack, *, clock: Clock) -
         countries=countries,
     )
     _run(Upkeep(records, follow_up, every=settings.upkeep_every), stack)
+    prune_in_background(records.outbox, settings, stack)
     return Parts(
         database=database,
         authenticators=token_authenticators(keys.fetch),

@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import Field, field_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
-from services.kit.settings import ServerSettings
+from services.kit.feed import FeedSettings
 from services.player.domain import COUNTRIES
 from services.player.identity import PROVIDERS
 
@@ -17,7 +17,7 @@ _COUNTRIES_BLOCKED = frozenset({"IR", "KP", "MM"})
 Countries = Annotated[frozenset[str], NoDecode]
 
 
-class Settings(ServerSettings):
+class Settings(FeedSettings):
     """What differs between installations of Player."""
 
     model_config = SettingsConfigDict(hide_input_in_errors=True)

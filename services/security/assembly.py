@@ -9,7 +9,7 @@ from typing import Any
 from services.kit import migrations, telemetry
 from services.kit.clock import Clock
 from services.kit.database import Database
-from services.kit.feed import FeedServicer, Outbox
+from services.kit.feed import FeedServicer, Outbox, prune_in_background
 from services.kit.interceptors.authentication import Authenticators
 from services.kit.tokens import token_authenticators
 from services.security import sealing
@@ -101,6 +101,7 @@ async def assemble(settings: Settings, stack: AsyncExitStack, *, clock: Clock) -
     await keys.rotate()
     await _create_first_operator(settings, credentials)
     _start_upkeep(settings, stack, keys, sessions, recovery)
+    prune_in_background(outbox, settings, stack)
 
     async def fetch_own_keys() -> Mapping[str, Any]:
         return {"keys": [json_web_key(key) for key in await keys.published()]}

@@ -6,7 +6,7 @@ from pathlib import Path
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from services.kit.settings import ServerSettings
+from services.kit.feed import FeedSettings
 from services.security.domain.credentials import SubjectKind
 from services.security.domain.sessions import Lifetimes
 from services.security.domain.signing_keys import RotationRules
@@ -14,7 +14,7 @@ from services.security.domain.signing_keys import RotationRules
 _MINUTE = timedelta(minutes=1)
 
 
-class Settings(ServerSettings):
+class Settings(FeedSettings):
     """What differs between installations of Security."""
 
     model_config = SettingsConfigDict(hide_input_in_errors=True)

@@ -29,6 +29,7 @@ from services.kit.feed import (
     Outbox,
     create_cursors,
     create_outbox,
+    create_outbox_consumers,
     cursor_table,
     outbox_tables,
 )
@@ -69,6 +70,7 @@ async def new_database(engine_name: str, folder: Path) -> Database:
             connection.execute(CreateSchema("feed"))
         operations = Operations(MigrationContext.configure(connection))
         create_outbox(operations)
+        create_outbox_consumers(operations)
         create_cursors(operations)
         HANDLED.create(connection)
 

@@ -13,17 +13,27 @@ from services.kit.feed.errors import (
     SeqNotAvailableError,
 )
 from services.kit.feed.follower import FEED_SERVICE, Follower, Handle, Position
-from services.kit.feed.outbox import Outbox
+from services.kit.feed.outbox import PRUNED_MAX, Outbox
+from services.kit.feed.pruning import Pruner, prune_in_background
 from services.kit.feed.servicer import PAGE_EVENTS_MAX, FeedServicer
-from services.kit.feed.source import EventSource, Head
-from services.kit.feed.tables import create_cursors, create_outbox, cursor_table, outbox_tables
+from services.kit.feed.settings import FeedSettings
+from services.kit.feed.source import EventSource, Head, PrunedSource
+from services.kit.feed.tables import (
+    create_cursors,
+    create_outbox,
+    create_outbox_consumers,
+    cursor_table,
+    outbox_tables,
+)
 
 __all__ = [
     "FEED_SERVICE",
     "PAGE_EVENTS_MAX",
+    "PRUNED_MAX",
     "CursorMovedError",
     "EventSource",
     "FeedServicer",
+    "FeedSettings",
     "FeedStoppedError",
     "Follower",
     "Handle",
@@ -31,10 +41,14 @@ __all__ = [
     "IncarnationChangedError",
     "Outbox",
     "Position",
+    "PrunedSource",
+    "Pruner",
     "SeqGapError",
     "SeqNotAvailableError",
     "create_cursors",
     "create_outbox",
+    "create_outbox_consumers",
     "cursor_table",
     "outbox_tables",
+    "prune_in_background",
 ]

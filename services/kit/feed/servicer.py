@@ -1,6 +1,7 @@
 """Serves logs of events as `croupier.event.v1.FeedService`."""
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 from typing import Any
@@ -8,13 +9,17 @@ from typing import Any
 from croupier.event.v1 import feed_service_pb2, feed_service_pb2_grpc
 from croupier.event.v1.event_pb2 import Event
 
+from services.kit.call import caller
 from services.kit.errors import InvalidRequestError, UnavailableError
 from services.kit.feed.errors import IncarnationChangedError, SeqNotAvailableError
-from services.kit.feed.source import EventSource, Head
+from services.kit.feed.source import EventSource, Head, PrunedSource
 
 PAGE_EVENTS_MAX = 500
 _PAGE_BYTES_MAX = 1_000_000
 _HEARTBEAT = timedelta(seconds=15)
+# A stream of a log that is pruned ends by itself after this. Its follower comes back at once with
+# its cursor, which tells how far it is.
+_STREAM_LIFE = timedelta(hours=1)
 # How often a stream that waits for events looks whether the server drains.
 _SLICE = timedelta(milliseconds=500)
 # How long what follows a page is left to gather. A quiet log is told at once; a busy one in pages
@@ -29,15 +34,23 @@ class FeedServicer(feed_service_pb2_grpc.FeedServiceServicer):
     server keeps no queue for anybody.
     """
 
-    def __init__(self, *shards: EventSource, heartbeat: timedelta = _HEARTBEAT) -> None:
+    def __init__(
+        self,
+        *shards: EventSource,
+        heartbeat: timedelta = _HEARTBEAT,
+        stream_life: timedelta = _STREAM_LIFE,
+    ) -> None:
         """Takes the logs to serve.
 
         Args:
             *shards: The log of each shard; most services have one.
             heartbeat: After how long a silence the follower gets a sign of life.
+            stream_life: After how long a follower must say again how far it is, if the log is
+                pruned.
         """
         self._shards = shards
         self._heartbeat_s = heartbeat.total_seconds()
+        self._stream_life_s = stream_life.total_seconds()
         self._draining = False
 
     def drain(self) -> None:
@@ -62,23 +75,33 @@ class FeedServicer(feed_service_pb2_grpc.FeedServiceServicer):
             raise InvalidRequestError({"shard": f"the log has {len(self._shards)} shards"})
         source = self._shards[request.shard]
         incarnation, seq = request.incarnation, request.after_seq
-        while not self._draining:
+        acknowledged = False
+        end = math.inf
+        while not self._over(end):
             # Also after a silence: the log may be another one by now.
             head = await source.head()
             incarnation = incarnation or head.incarnation
             _check(head, incarnation=incarnation, after_seq=seq)
+            if isinstance(source, PrunedSource) and not acknowledged:
+                # Only what the request says: what is sent now may never be handled.
+                await source.acknowledge(caller().service, seq=seq)
+                acknowledged = True
+                end = asyncio.get_running_loop().time() + self._stream_life_s
             # At the begin too: the follower learns the incarnation before it handles anything.
             yield feed_service_pb2.SubscribeResponse(incarnation=incarnation)
-            async for page in self._pages(source, after_seq=seq):
+            async for page in self._pages(source, after_seq=seq, end=end):
                 seq = page[-1].seq
                 yield feed_service_pb2.SubscribeResponse(events=page, incarnation=incarnation)
 
+    def _over(self, end: float) -> bool:
+        return self._draining or asyncio.get_running_loop().time() >= end
+
     async def _pages(
-        self, source: EventSource, *, after_seq: int
+        self, source: EventSource, *, after_seq: int, end: float
     ) -> AsyncIterator[Sequence[Event]]:
-        """Reads on until there was nothing new for as long as a heartbeat, or the server drains."""
+        """Reads on until the stream is over, or nothing was new for as long as a heartbeat."""
         seq = after_seq
-        while not self._draining:
+        while not self._over(end):
             events = await source.read_page(after_seq=seq, limit=PAGE_EVENTS_MAX)
             page = _bounded(events)
             if page:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from croupier.event.v1.event_pb2 import Event
 
@@ -34,3 +34,15 @@ class EventSource(Protocol):
 
     async def wait_for(self, seq: int, *, within: timedelta) -> bool:
         """Waits until the log has event `seq`, and tells whether it came in time."""
+
+
+@runtime_checkable
+class PrunedSource(EventSource, Protocol):
+    """A log that forgets events once everybody who follows it has handled them."""
+
+    async def acknowledge(self, consumer: str, *, seq: int) -> None:
+        """Notes that a consumer has stored `seq` as its cursor and needs nothing up to it.
+
+        Raises:
+            SeqNotAvailableError: An event after `seq` was pruned already.
+        """

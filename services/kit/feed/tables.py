@@ -50,10 +50,11 @@ _APPEND_ONLY = {
 
 @dataclass(frozen=True, slots=True)
 class OutboxTables:
-    """The two tables of an outbox."""
+    """The tables of an outbox."""
 
     event: Table
     head: Table
+    consumer: Table
 
 
 def outbox_tables(metadata: MetaData) -> OutboxTables:
@@ -85,11 +86,23 @@ def outbox_tables(metadata: MetaData) -> OutboxTables:
             CheckConstraint("last_seq >= 0", name="outbox_head_last_seq_not_negative"),
             integer_check("last_seq"),
         ),
+        consumer=Table(
+            "outbox_consumer",
+            metadata,
+            # The service that follows, by its certificate.
+            Column("name", Text, primary_key=True),
+            # It will not ask again for this event or an older one.
+            Column("seq", BigInteger, nullable=False),
+            # When it said so.
+            Column("acknowledge_time", UtcMicros, nullable=False),
+            CheckConstraint("seq >= 0", name="outbox_consumer_seq_not_negative"),
+            integer_check("seq"),
+        ),
     )
 
 
 def create_outbox(op: Any) -> None:
-    """Makes the outbox in a migration; `op` is Alembic's.
+    """Makes the log in a migration; `op` is Alembic's. `create_outbox_consumers` belongs to it.
 
     The log begins with an incarnation of its own. Whoever restores it from a backup gives it
     another one by `Outbox.begin_incarnation`.
@@ -97,7 +110,7 @@ def create_outbox(op: Any) -> None:
     metadata = MetaData()
     tables = outbox_tables(metadata)
     connection = op.get_bind()
-    metadata.create_all(connection, checkfirst=False)
+    metadata.create_all(connection, tables=[tables.event, tables.head], checkfirst=False)
     connection.execute(
         insert(tables.head).values(
             id=HEAD_ID, last_seq=0, last_create_time=EPOCH, incarnation=new_id()
@@ -105,6 +118,13 @@ def create_outbox(op: Any) -> None:
     )
     for statement in _APPEND_ONLY[connection.dialect.name]:
         connection.exec_driver_sql(statement)
+
+
+def create_outbox_consumers(op: Any) -> None:
+    """Makes the table of those who follow the log in a migration; `op` is Alembic's."""
+    metadata = MetaData()
+    tables = outbox_tables(metadata)
+    metadata.create_all(op.get_bind(), tables=[tables.consumer], checkfirst=False)
 
 
 def cursor_table(metadata: MetaData) -> Table:
