@@ -1,15 +1,12 @@
 """The settings of the Analytics service."""
 
 from pydantic import Field
-from pydantic_settings import SettingsConfigDict
 
 from services.kit.settings import ServerSettings
 
 
 class Settings(ServerSettings):
     """What differs between installations of Analytics."""
-
-    model_config = SettingsConfigDict(hide_input_in_errors=True)
 
     database_url: str
     """Where the figures are: `sqlite+aiosqlite:///…` or `postgresql+asyncpg://…`."""

@@ -3,16 +3,12 @@
 from datetime import timedelta
 
 from pydantic import Field
-from pydantic_settings import SettingsConfigDict
 
 from services.kit.feed import FeedSettings
 
 
 class Settings(FeedSettings):
     """What differs between installations of the Game service."""
-
-    # The database's address may have a password in it.
-    model_config = SettingsConfigDict(hide_input_in_errors=True)
 
     database_url: str
     """The store: `sqlite+aiosqlite:///…` or `postgresql+asyncpg://…`."""

@@ -16,7 +16,10 @@ class ServerSettings(BaseSettings):
     Traces follow OpenTelemetry's own variables, such as `OTEL_EXPORTER_OTLP_ENDPOINT`.
     """
 
-    model_config = SettingsConfigDict(env_prefix="CROUPIER_", frozen=True, extra="ignore")
+    # A refusal shows no values: the environment holds passwords, such as in a database's address.
+    model_config = SettingsConfigDict(
+        env_prefix="CROUPIER_", frozen=True, extra="ignore", hide_input_in_errors=True
+    )
 
     listen: str = "127.0.0.1:0"
     """Where the gRPC server listens; port 0 takes a free one."""

@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Annotated
 
 from pydantic import Field, field_validator
-from pydantic_settings import NoDecode, SettingsConfigDict
+from pydantic_settings import NoDecode
 
 from services.kit.feed import FeedSettings
 from services.player.domain import COUNTRIES
@@ -19,8 +19,6 @@ Countries = Annotated[frozenset[str], NoDecode]
 
 class Settings(FeedSettings):
     """What differs between installations of Player."""
-
-    model_config = SettingsConfigDict(hide_input_in_errors=True)
 
     database_url: str
     """The store of players: `sqlite+aiosqlite:///…` or `postgresql+asyncpg://…`."""

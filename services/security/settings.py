@@ -4,7 +4,6 @@ from datetime import timedelta
 from pathlib import Path
 
 from pydantic import Field
-from pydantic_settings import SettingsConfigDict
 
 from services.kit.feed import FeedSettings
 from services.security.domain.credentials import SubjectKind
@@ -16,8 +15,6 @@ _MINUTE = timedelta(minutes=1)
 
 class Settings(FeedSettings):
     """What differs between installations of Security."""
-
-    model_config = SettingsConfigDict(hide_input_in_errors=True)
 
     database_url: str
     """Where credentials, sessions and keys are: `sqlite+aiosqlite:///…` or
