@@ -1,1 +1,1 @@
-"""Audits of the ledger: `scripts/ledger`."""
+"""What operators do with the ledger from a shell: `scripts/ledger`."""

@@ -98,14 +98,14 @@ class Restored:
         last_seq: Its last transfer.
         incarnation: The mark of its log from here on.
         replaced: The name under which the ledger that was there is kept; empty if there was none.
-        lost: How many transfers the replaced one has beyond the head; None if it cannot be read.
+        lost: How many transfers the replaced one has beyond the head; None if nothing tells.
     """
 
     head: Anchor
     last_seq: int
     incarnation: str
     replaced: str = ""
-    lost: int | None = 0
+    lost: int | None = None
 
 
 async def back_up(
@@ -190,9 +190,8 @@ async def restore(
             with suppress(Exception):
                 await place.discard()
             raise
-    lost: int | None = 0
-    if occupant is not None:
-        lost = None if occupant.last_seq is None else max(0, occupant.last_seq - last_seq)
+    known = None if occupant is None else occupant.last_seq
+    lost = None if known is None else max(0, known - last_seq)
     return Restored(head, last_seq, incarnation, replaced, lost)
 
 
@@ -216,7 +215,7 @@ async def adopt(database_url: str, *, tell: Tell, anchors: Sequence[Anchor] = ()
         finally:
             await database.close()
     head = Anchor(shard["last_batch"], bytes(shard["head_hash"]))
-    return Restored(head, shard["last_seq"], incarnation, lost=None)
+    return Restored(head, shard["last_seq"], incarnation)
 
 
 async def _stage(
