@@ -83,4 +83,4 @@ app.command("statement")(statement)
 
 
 if __name__ == "__main__":
-    app()
+    app(prog_name="./scripts/ledger")

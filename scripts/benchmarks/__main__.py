@@ -78,4 +78,4 @@ def ledger(
 
 
 if __name__ == "__main__":
-    app()
+    app(prog_name="./scripts/bench")

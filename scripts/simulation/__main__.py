@@ -68,4 +68,4 @@ def _database(engine: Engine, folder: Path) -> str:
 
 
 if __name__ == "__main__":
-    app()
+    app(prog_name="./scripts/simulate")
