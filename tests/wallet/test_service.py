@@ -287,6 +287,31 @@ async def test_a_full_queue_turns_bets_away_before_wins(
         assert await cash(service) == 2
 
 
+async def test_form_is_checked_before_the_queue_and_the_queue_before_the_key(
+    wallet_url: str, clock: ManualClock
+) -> None:
+    options = WriterOptions(queue_max=1)
+    async with ledger(wallet_url, clock, options=options) as service:
+        opened = OpenWallet(**common("o", source="player"))
+        await service.submit(opened)
+        malformed = Bet(amount=-1, **common("b"))
+        reused = Bet(amount=1, **common("o", source="player"))
+        first = asyncio.ensure_future(service.submit(Bet(amount=0, **common())))
+        await asyncio.sleep(0)
+        with pytest.raises(InvalidRequestError):
+            await service.submit(malformed)
+        for known in (opened, reused):
+            with pytest.raises(OverloadedError):
+                await service.submit(known)
+        await first
+        await service.stop()
+        with pytest.raises(InvalidRequestError):
+            await service.submit(malformed)
+        for known in (opened, reused):
+            with pytest.raises(UnavailableError):
+                await service.submit(known)
+
+
 async def test_what_waits_beyond_its_deadline_is_recorded_nowhere(
     service: WalletService,
 ) -> None:

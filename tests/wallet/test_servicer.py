@@ -9,7 +9,12 @@ import grpc
 import pytest
 from croupier.event.v1 import feed_service_pb2, feed_service_pb2_grpc
 from croupier.type.v1 import money_pb2
-from croupier.wallet.v1 import back_office_service_pb2, wallet_pb2, wallet_service_pb2
+from croupier.wallet.v1 import (
+    back_office_service_pb2,
+    wallet_pb2,
+    wallet_service_pb2,
+    wallet_service_pb2_grpc,
+)
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from scripts.mesh.pki import DevelopmentAuthority
@@ -201,6 +206,17 @@ async def test_unknown_player_currency_and_transfer_are_told_apart(
         wallet_service_pb2.GetBalanceRequest(player_id=player_id, currency_code="USD"),
     ):
         assert (await refusal(wallet.game.GetBalance(request))).code is grpc.StatusCode.NOT_FOUND
+
+
+async def test_caller_who_may_not_bet_is_told_so_before_the_form_is_read(
+    wallet: RunningWallet, player_id: str
+) -> None:
+    stub = wallet_service_pb2_grpc.WalletServiceStub(wallet.analytics_channel)
+    for request in (bet(player_id, 1), bet(player_id, -1), wallet_service_pb2.BetRequest()):
+        refused = await refusal(stub.Bet(request))
+        assert refused.code is grpc.StatusCode.PERMISSION_DENIED
+    refused = await refusal(wallet.game.Bet(bet(player_id, -1)))
+    assert refused.code is grpc.StatusCode.INVALID_ARGUMENT
 
 
 async def test_provider_named_wallet_has_keys_of_its_own(
