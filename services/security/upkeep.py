@@ -22,11 +22,14 @@ class Upkeep:
         self._every_s = every.total_seconds()
 
     async def run(self) -> None:
-        """Runs all steps, pauses, and begins again. A step that fails has its next try then."""
+        """Pauses, runs all steps, and begins again. A step that fails has its next try then.
+
+        It begins with the pause: what cannot wait has been done by the start.
+        """
         while True:
+            await asyncio.sleep(self._every_s)
             for name, step in self._steps.items():
                 await self._try(name, step)
-            await asyncio.sleep(self._every_s)
 
     async def _try(self, name: str, step: Step) -> None:
         try:

@@ -42,10 +42,11 @@ def test_method_that_only_services_call_has_no_route(method: MethodDescriptor) -
 
 
 @pytest.mark.parametrize("method", methods(), ids=named)
-def test_player_method_takes_no_player_id(method: MethodDescriptor) -> None:
+def test_who_calls_is_told_by_the_token_alone(method: MethodDescriptor) -> None:
     declared = methods_of(method.containing_service.full_name)[method.name]
-    if declared.level is Level.PLAYER:
-        assert "player_id" not in [field.name for field in method.input_type.fields]
+    if declared.level in (Level.PLAYER, Level.SUBJECT):
+        taken = {field.name for field in method.input_type.fields}
+        assert not taken & {"player_id", "subject_id"}
 
 
 def test_routes_are_unique() -> None:

@@ -138,7 +138,7 @@ def test_every_route_says_whom_it_admits(tmp_short: Path, authority: Development
     for route in routes(contracts, settings, transcoder={"print_options": {}}):
         token = route["typed_per_filter_config"].get("envoy.filters.http.jwt_authn")
         level = levels.get(route["name"])
-        if level in ("PLAYER", "OPERATOR"):
+        if level in ("PLAYER", "OPERATOR", "SUBJECT"):
             assert token is None
         else:
             assert token["disabled"] is True

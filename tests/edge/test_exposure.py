@@ -41,6 +41,7 @@ def credentials(player: dict[str, str], operator: dict[str, str]) -> dict[str, d
         "PLAYER": player,
         "OPERATOR": operator,
         "PROVIDER": {"x-api-key": API_KEY},
+        "SUBJECT": operator,
     }
 
 

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import select
 
 from services.security.tables import LOGIN_SESSION, REFRESH_TOKEN
-from tests.factories.security import OPERATOR_EMAIL, refresh
+from tests.factories.security import refresh
 from tests.kit.feeds import until
 from tests.security.doubles import UNAVAILABLE, LoggedIn, Security, first_operator, refusal
 from tests.security.test_sessions import LOGOUT, OFTEN, refresh_refused, session_of
@@ -62,7 +62,7 @@ async def test_sessions_that_ended_long_ago_are_forgotten(
     # Nor does the feed forget who came and went.
     kinds = await security.kinds()
     assert kinds.count("login_session_ended") == 6
-    assert (await security.login(OPERATOR_EMAIL, "amber lantern 47")).previous_login_time
+    assert (await security.operator_login()).subject_id == operator.subject_id
 
 
 async def test_session_of_whose_end_game_does_not_know_is_kept(idle: Security) -> None:

@@ -27,12 +27,26 @@ from tests.factories.security import (
     login,
     refresh,
 )
-from tests.security.doubles import Security, refusal
+from tests.security.doubles import LoggedIn, Security, refusal
 
 
 async def use_everything(security: Security) -> list[str]:
     """Makes one of each secret, and returns them."""
     player = await security.player()
+    operator = await security.operator()
+    change = security_service_pb2.ChangePasswordRequest(
+        old_password=PASSWORD, new_password="copper window 61"
+    )
+    await security.edge.ChangePassword(change, metadata=player.metadata)
+    reset = security_service_pb2.CreatePasswordResetRequest(
+        subject_id=player.player_id, reason="seen in person"
+    )
+    used = (await security.edge.CreatePasswordReset(reset, metadata=operator)).reset_token
+    await security.edge.ResetPassword(
+        security_service_pb2.ResetPasswordRequest(reset_token=used, new_password=PASSWORD)
+    )
+    open_reset = (await security.edge.CreatePasswordReset(reset, metadata=operator)).reset_token
+    player = LoggedIn(player.player_id, EMAIL, (await security.login()).tokens)
     refreshed = await security.edge.RefreshToken(refresh(player.tokens.refresh_token))
     metadata = bearer(refreshed.tokens.access_token)
     enrolled = await security.edge.EnrollTotp(
@@ -44,7 +58,7 @@ async def use_everything(security: Security) -> list[str]:
     )
     created = await security.edge.CreateApiKey(
         security_service_pb2.CreateApiKeyRequest(provider_id="acme"),
-        metadata=await security.operator(),
+        metadata=operator,
     )
     await refusal(security.login(EMAIL, "a wrong password"))
     await refusal(security.login(EMAIL, PASSWORD, "000000"))
@@ -53,6 +67,9 @@ async def use_everything(security: Security) -> list[str]:
         PASSWORD,
         OPERATOR_PASSWORD,
         "a wrong password",
+        "copper window 61",
+        used,
+        open_reset,
         player.tokens.access_token,
         player.tokens.refresh_token,
         refreshed.tokens.access_token,
