@@ -1,6 +1,5 @@
 """The parts of a running Analytics service, made from its settings."""
 
-import asyncio
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 
@@ -12,20 +11,12 @@ from services.analytics.service import AnalyticsService
 from services.analytics.servicer import AnalyticsServicer
 from services.analytics.settings import Settings
 from services.analytics.store import ActivityStore, Connection
-from services.kit import migrations, telemetry
+from services.kit import migrations
+from services.kit.background import run_in_background
 from services.kit.clock import Clock, SystemClock
-from services.kit.database import Database
-from services.kit.feed import Follower
 from services.kit.keys import SecurityKeys
 from services.kit.server import Server
 from services.kit.tokens import token_authenticators
-
-_PACKAGE = "services.analytics"
-_SCHEMA = "analytics"
-
-
-class NotMigratedError(Exception):
-    """The database is not at the version of this code; the service does not start."""
 
 
 async def build(settings: Settings, stack: AsyncExitStack, clock: Clock | None = None) -> Server:
@@ -34,7 +25,9 @@ async def build(settings: Settings, stack: AsyncExitStack, clock: Clock | None =
     Raises:
         NotMigratedError: The database must be migrated first.
     """
-    database = await _database(settings, stack)
+    database = await migrations.open_database(
+        settings.database_url, "services.analytics", stack, migrate=settings.migrate
+    )
     keys = SecurityKeys(settings.security_address, identity=settings.identity)
     stack.push_async_callback(keys.close)
     ledger = LedgerFeed(settings.wallet_address, identity=settings.identity)
@@ -55,26 +48,5 @@ async def build(settings: Settings, stack: AsyncExitStack, clock: Clock | None =
             record, database=database, clock=clock or SystemClock(), shard=shard
         )
         server.require(follower.check)
-        _run(follower, stack)
+        run_in_background(follower.run(), stack, name=f"follow wallet/{shard}")
     return server
-
-
-async def _database(settings: Settings, stack: AsyncExitStack) -> Database:
-    database = Database(settings.database_url, schema=_SCHEMA)
-    stack.push_async_callback(database.close)
-    if database.is_sqlite or settings.migrate:
-        await migrations.upgrade(settings.database_url, _PACKAGE)
-    elif not await migrations.is_current(database, _PACKAGE):
-        raise NotMigratedError("the database of Analytics must be migrated before it starts")
-    telemetry.instrument(database.engine.sync_engine)
-    return database
-
-
-def _run(follower: Follower, stack: AsyncExitStack) -> None:
-    task = asyncio.create_task(follower.run(), name="follow wallet")
-
-    async def stop() -> None:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-    stack.push_async_callback(stop)

@@ -1,6 +1,5 @@
 """The parts of a running Game service, made from its settings."""
 
-import asyncio
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -21,7 +20,8 @@ from services.game.session_cache import SessionCache
 from services.game.settings import Settings
 from services.game.store import CatalogueStore, Connection, RoundStore, SessionStore
 from services.game.tables import FEED_CURSOR, OUTBOX
-from services.kit import migrations, telemetry
+from services.kit import migrations
+from services.kit.background import run_in_background
 from services.kit.clock import Clock
 from services.kit.contract import Level
 from services.kit.database import Database
@@ -29,13 +29,6 @@ from services.kit.feed import FeedServicer, Follower, Outbox, prune_in_backgroun
 from services.kit.interceptors.authentication import Authenticators
 from services.kit.keys import SecurityKeys
 from services.kit.tokens import token_authenticators
-
-_PACKAGE = "services.game"
-_SCHEMA = "game"
-
-
-class NotMigratedError(Exception):
-    """The database is not at the version of this code; the service does not start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +49,9 @@ async def assemble(settings: Settings, stack: AsyncExitStack, *, clock: Clock) -
     Raises:
         NotMigratedError: The database must be migrated first.
     """
-    database = await _open_database(settings, stack)
+    database = await migrations.open_database(
+        settings.database_url, "services.game", stack, migrate=settings.migrate
+    )
     identity = settings.identity
     keys = SecurityKeys(settings.security_address, identity=identity)
     security = SecurityClient(settings.security_address, identity=identity)
@@ -106,17 +101,6 @@ async def assemble(settings: Settings, stack: AsyncExitStack, *, clock: Clock) -
     )
 
 
-async def _open_database(settings: Settings, stack: AsyncExitStack) -> Database:
-    database = Database(settings.database_url, schema=_SCHEMA)
-    stack.push_async_callback(database.close)
-    if database.is_sqlite or settings.migrate:
-        await migrations.upgrade(settings.database_url, _PACKAGE)
-    elif not await migrations.is_current(database, _PACKAGE):
-        raise NotMigratedError("migrate the database of services.game, or set CROUPIER_MIGRATE")
-    telemetry.instrument(database.engine.sync_engine)
-    return database
-
-
 def _follow(
     wallet: WalletClient,
     database: Database,
@@ -130,11 +114,5 @@ def _follow(
         await rounds.apply(connection, steps_of(events))
 
     follower = Follower(wallet.peer, database, FEED_CURSOR, derive, clock=clock, shard=shard)
-    task = asyncio.create_task(follower.run(), name=f"follow wallet/{shard}")
-    stack.push_async_callback(_end, task)
+    run_in_background(follower.run(), stack, name=f"follow wallet/{shard}")
     return follower
-
-
-async def _end(task: "asyncio.Task[None]") -> None:
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)

@@ -14,6 +14,7 @@ PostgreSQL it makes the schema that bears the service's name and keeps `alembic_
 import asyncio
 import importlib.util
 import threading
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, MetaData, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.kit import telemetry
 from services.kit.database import Database
 
 _LOCK_WAIT_MS = 60_000
@@ -38,6 +40,56 @@ _one_at_a_time = threading.Lock()
 
 class BrokenReferenceError(RuntimeError):
     """A migration left rows that point at rows which do not exist. It was rolled back."""
+
+
+class NotMigratedError(Exception):
+    """A database is not at the version of this code; the service does not start."""
+
+    def __init__(self, service_package: str, *, found: str | None, wanted: str | None) -> None:
+        """Names the service, both revisions and what to do."""
+        super().__init__(
+            f"the database of {service_package} is at revision {found}, and this code needs"
+            f" {wanted}: run the version that fits, or migrate it with CROUPIER_MIGRATE=true"
+        )
+
+
+async def open_database(
+    url: str, service_package: str, stack: AsyncExitStack, *, migrate: bool
+) -> Database:
+    """Opens a service's database at the version of its code; the stack closes it.
+
+    Args:
+        url: As for `Database`.
+        service_package: Such as `services.wallet`. Its last part names the schema.
+        stack: Takes the service apart.
+        migrate: Whether the settings say to bring the database up to date.
+
+    Raises:
+        NotMigratedError: It is at another version, and nobody said to migrate it.
+    """
+    database = Database(url, schema=_schema_of(service_package))
+    stack.push_async_callback(database.close)
+    await bring_up_to_date(database, service_package, migrate=migrate)
+    telemetry.instrument(database.engine.sync_engine)
+    return database
+
+
+async def bring_up_to_date(database: Database, service_package: str, *, migrate: bool) -> None:
+    """Migrates a database if it is the embedded one or if the settings say so, else checks it.
+
+    A database in production is migrated when its operators mean to, and not because one replica of
+    a newer version has started beside others.
+
+    Raises:
+        NotMigratedError: It is at another version, and nobody said to migrate it.
+    """
+    if database.is_sqlite or migrate:
+        await upgrade(database.url.render_as_string(hide_password=False), service_package)
+        return
+    wanted = _head_of(service_package)
+    found = await _revision_of(database)
+    if found != wanted:
+        raise NotMigratedError(service_package, found=found, wanted=wanted)
 
 
 async def upgrade(
@@ -63,14 +115,8 @@ async def upgrade(
 
 
 async def is_current(database: Database, service_package: str) -> bool:
-    """Tells whether a database is at the head, so that a server may refuse to start."""
-    head = ScriptDirectory.from_config(_config(service_package)).get_current_head()
-
-    def compare(connection: Connection) -> bool:
-        return MigrationContext.configure(connection).get_current_revision() == head
-
-    async with database.snapshot() as connection:
-        return await connection.run_sync(compare)
+    """Tells whether a database is at the version of the code."""
+    return await _revision_of(database) == _head_of(service_package)
 
 
 async def differences(database: Database, metadata: MetaData) -> list[Any]:
@@ -107,6 +153,18 @@ def _config(service_package: str) -> Config:
     )
     config.set_main_option("path_separator", "os")
     return config
+
+
+def _head_of(service_package: str) -> str | None:
+    return ScriptDirectory.from_config(_config(service_package)).get_current_head()
+
+
+async def _revision_of(database: Database) -> str | None:
+    def read(connection: Connection) -> str | None:
+        return MigrationContext.configure(connection).get_current_revision()
+
+    async with database.snapshot() as connection:
+        return await connection.run_sync(read)
 
 
 def _schema_of(service_package: str) -> str:

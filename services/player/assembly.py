@@ -1,10 +1,10 @@
 """The parts of a running Player service, made from its settings."""
 
-import asyncio
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
-from services.kit import migrations, telemetry
+from services.kit import migrations
+from services.kit.background import run_in_background
 from services.kit.clients import Peer
 from services.kit.clock import Clock
 from services.kit.database import Database
@@ -27,13 +27,6 @@ from services.player.servicer import PlayerServicer
 from services.player.settings import Settings
 from services.player.tables import OUTBOX
 
-_PACKAGE = "services.player"
-_SCHEMA = "player"
-
-
-class NotMigratedError(Exception):
-    """The database is not at the version of this code; the service does not start."""
-
 
 @dataclass(frozen=True, slots=True)
 class Parts:
@@ -51,7 +44,9 @@ async def assemble(settings: Settings, stack: AsyncExitStack, *, clock: Clock) -
     Raises:
         NotMigratedError: The database must be migrated first.
     """
-    database = await _database(settings, stack)
+    database = await migrations.open_database(
+        settings.database_url, "services.player", stack, migrate=settings.migrate
+    )
     records = Records(database, Outbox(database, OUTBOX, clock=clock), clock)
     security, wallet = (
         _peer(name, address, service, settings, stack)
@@ -82,7 +77,8 @@ async def assemble(settings: Settings, stack: AsyncExitStack, *, clock: Clock) -
         ),
         countries=countries,
     )
-    _run(Upkeep(records, follow_up, every=settings.upkeep_every), stack)
+    upkeep = Upkeep(records, follow_up, every=settings.upkeep_every)
+    run_in_background(upkeep.run(), stack, name="upkeep")
     prune_in_background(records.outbox, settings, stack)
     return Parts(
         database=database,
@@ -90,17 +86,6 @@ async def assemble(settings: Settings, stack: AsyncExitStack, *, clock: Clock) -
         players=PlayerServicer(service, LimitService(records, follow_up=follow_up), clock),
         feed=FeedServicer(records.outbox),
     )
-
-
-async def _database(settings: Settings, stack: AsyncExitStack) -> Database:
-    database = Database(settings.database_url, schema=_SCHEMA)
-    stack.push_async_callback(database.close)
-    if database.is_sqlite or settings.migrate:
-        await migrations.upgrade(settings.database_url, _PACKAGE)
-    elif not await migrations.is_current(database, _PACKAGE):
-        raise NotMigratedError("the database of Player must be migrated before the service starts")
-    telemetry.instrument(database.engine.sync_engine)
-    return database
 
 
 def _peer(name: str, address: str, service: str, settings: Settings, stack: AsyncExitStack) -> Peer:
@@ -113,13 +98,3 @@ def _peer(name: str, address: str, service: str, settings: Settings, stack: Asyn
     )
     stack.push_async_callback(peer.close)
     return peer
-
-
-def _run(upkeep: Upkeep, stack: AsyncExitStack) -> None:
-    task = asyncio.create_task(upkeep.run(), name="upkeep")
-
-    async def stop() -> None:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-    stack.push_async_callback(stop)

@@ -6,7 +6,8 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any
 
-from services.kit import migrations, telemetry
+from services.kit import migrations
+from services.kit.background import run_in_background
 from services.kit.clock import Clock
 from services.kit.database import Database
 from services.kit.feed import FeedServicer, Outbox, prune_in_background
@@ -27,13 +28,6 @@ from services.security.servicer import SecurityServicer, json_web_key
 from services.security.settings import Settings
 from services.security.tables import OUTBOX
 from services.security.upkeep import Upkeep
-
-_PACKAGE = "services.security"
-_SCHEMA = "security"
-
-
-class NotMigratedError(Exception):
-    """The database is not at the version of this code; the service does not start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +51,9 @@ async def assemble(settings: Settings, stack: AsyncExitStack, *, clock: Clock) -
         SealBrokenError: It is not the one that sealed what is in the database.
         FirstOperatorError: The first operator cannot be created as the settings say.
     """
-    database = await _open_database(settings, stack)
+    database = await migrations.open_database(
+        settings.database_url, "services.security", stack, migrate=settings.migrate
+    )
     sealer = sealing.load(settings.key_encryption_key_file)
     outbox = Outbox(database, OUTBOX, clock=clock)
     hasher = PasswordHasher(
@@ -122,17 +118,6 @@ async def assemble(settings: Settings, stack: AsyncExitStack, *, clock: Clock) -
     )
 
 
-async def _open_database(settings: Settings, stack: AsyncExitStack) -> Database:
-    database = Database(settings.database_url, schema=_SCHEMA)
-    stack.push_async_callback(database.close)
-    telemetry.instrument(database.engine.sync_engine)
-    if database.is_sqlite or settings.migrate:
-        await migrations.upgrade(settings.database_url, _PACKAGE)
-    elif not await migrations.is_current(database, _PACKAGE):
-        raise NotMigratedError("migrate the database first, or set CROUPIER_MIGRATE=true")
-    return database
-
-
 async def _create_first_operator(settings: Settings, credentials: Credentials) -> None:
     file = settings.first_operator_password_file
     if settings.first_operator_email and file is not None:
@@ -159,10 +144,4 @@ def _start_upkeep(
         },
         every=settings.upkeep_every,
     )
-    task = asyncio.create_task(upkeep.run(), name="upkeep")
-
-    async def stop() -> None:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-    stack.push_async_callback(stop)
+    run_in_background(upkeep.run(), stack, name="upkeep")

@@ -1,11 +1,10 @@
 """The parts of a running Wallet service, made from its settings."""
 
-import asyncio
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from datetime import timedelta
 
 from services.kit import migrations, telemetry
+from services.kit.background import run_in_background
 from services.kit.clock import Clock
 from services.kit.database import Database
 from services.kit.errors import UnavailableError
@@ -38,6 +37,7 @@ class Parts:
     feed: FeedServicer
     streams: BalanceStreams
     ledger: WalletService
+    payments_database: Database
 
     def drain(self) -> None:
         """Ends the streams that never end by themselves."""
@@ -50,11 +50,19 @@ class Parts:
         if self.ledger.state is not WriterState.SERVING:
             raise UnavailableError(dependency=f"ledger ({self.ledger.state.value})")
         await self.ledger.database.ping()
+        await self.payments_database.ping()
 
 
 async def assemble(settings: Settings, stack: AsyncExitStack, *, clock: Clock) -> Parts:
-    """Opens what the service needs, and starts it; the stack takes it apart in reverse."""
+    """Opens what the service needs, and starts it; the stack takes it apart in reverse.
+
+    Raises:
+        NotMigratedError: A database must be migrated first.
+    """
     ledger = await _ledger(settings, stack, clock)
+    payments_database = await migrations.open_database(
+        settings.payments_database_url, "services.wallet.payments", stack, migrate=settings.migrate
+    )
     keys = SecurityKeys(settings.security_address, identity=settings.identity)
     stack.push_async_callback(keys.close)
     streams = BalanceStreams(clock=clock)
@@ -63,32 +71,34 @@ async def assemble(settings: Settings, stack: AsyncExitStack, *, clock: Clock) -
         wallet=WalletServicer(ledger, streams),
         posting=PostingServicer(ledger),
         back_office=BackOfficeServicer(ledger, ReportingService(ledger.database, clock)),
-        payments=PaymentServicer(await _payments(settings, stack, clock, ledger)),
+        payments=PaymentServicer(
+            _payments(settings, stack, clock, ledger=ledger, database=payments_database)
+        ),
         feed=FeedServicer(LedgerFeed(ledger)),
         streams=streams,
         ledger=ledger,
+        payments_database=payments_database,
     )
 
 
 async def _ledger(settings: Settings, stack: AsyncExitStack, clock: Clock) -> WalletService:
-    if settings.migrates(settings.database_url):
-        await migrations.upgrade(settings.database_url, "services.wallet")
     system = "sqlite" if settings.database_url.startswith("sqlite") else "postgresql"
     ledger = WalletService(settings.database_url, clock, on_batch=spans_by(system))
+    stack.push_async_callback(ledger.stop, settings.drain_grace)
+    await migrations.bring_up_to_date(ledger.database, "services.wallet", migrate=settings.migrate)
     telemetry.instrument(ledger.database.engine.sync_engine)
     await ledger.start()
-    stack.push_async_callback(ledger.stop, settings.drain_grace)
     return ledger
 
 
-async def _payments(
-    settings: Settings, stack: AsyncExitStack, clock: Clock, ledger: WalletService
+def _payments(
+    settings: Settings,
+    stack: AsyncExitStack,
+    clock: Clock,
+    *,
+    ledger: WalletService,
+    database: Database,
 ) -> PaymentService:
-    if settings.migrates(settings.payments_database_url):
-        await migrations.upgrade(settings.payments_database_url, "services.wallet.payments")
-    database = Database(settings.payments_database_url, schema="payments")
-    telemetry.instrument(database.engine.sync_engine)
-    stack.push_async_callback(database.close)
     sandbox = SandboxPsp(
         url=settings.psp_sandbox_url,
         authority=settings.psp_sandbox_authority,
@@ -104,13 +114,7 @@ async def _payments(
         default_psp=sandbox.name,
         clock=clock,
     )
-    reconciling = asyncio.create_task(
-        payments.reconcile_forever(settings.reconcile_every), name="reconciling"
+    run_in_background(
+        payments.reconcile_forever(settings.reconcile_every), stack, name="reconciling"
     )
-    stack.push_async_callback(_ended, reconciling)
     return payments
-
-
-async def _ended(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.wait({task}, timeout=timedelta(seconds=5).total_seconds())

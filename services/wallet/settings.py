@@ -27,7 +27,3 @@ class Settings(ServerSettings):
     """File with the key that proves us to the sandbox PSP."""
     psp_sandbox_webhook_secret_file: Path
     """File with the secret by which the sandbox PSP signs its webhooks."""
-
-    def migrates(self, url: str) -> bool:
-        """Tells whether a database is brought up to date at start."""
-        return self.migrate or url.startswith("sqlite")

@@ -10,7 +10,6 @@ import pytest
 from croupier.wallet.v1 import wallet_pb2
 from sqlalchemy import insert, select
 
-from services.analytics.assembly import NotMigratedError
 from services.analytics.tables import ACTIVITY, METADATA
 from services.kit import migrations
 from services.kit.database import Database
@@ -267,5 +266,5 @@ async def test_only_the_embedded_database_is_brought_up_to_date_at_start(
         assert list((await closed_house.ask(request(NOON, NOON + A_DAY))).activities) == []
     else:
         closed_house.database_url = shared_server().create_database("analytics_empty")
-        with pytest.raises(NotMigratedError):
+        with pytest.raises(migrations.NotMigratedError):
             await closed_house.open_analytics(closed_house.stack)

@@ -10,7 +10,6 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from scripts.mesh.pki import DevelopmentAuthority
 from services.game.__main__ import build
-from services.game.assembly import NotMigratedError
 from services.game.clients import ProviderClient
 from services.game.domain import (
     GameId,
@@ -26,6 +25,7 @@ from services.game.domain import (
 )
 from services.game.errors import ProviderUnavailableError
 from services.game.servicer import messages
+from services.kit import migrations
 from services.kit.errors import RemoteError
 from tests.factories import game as factory
 from tests.game.doubles import LaunchDouble
@@ -44,7 +44,7 @@ async def test_sqlite_file_is_made_at_start(closed_house: House, tmp_path: Path)
 async def test_postgresql_is_migrated_only_if_settings_say_so(closed_house: House) -> None:
     url = shared_server().create_database(f"empty_{uuid4().hex}")
     await closed_house.start_neighbours()
-    with pytest.raises(NotMigratedError):
+    with pytest.raises(migrations.NotMigratedError):
         async with AsyncExitStack() as stack:
             await build(closed_house.settings(database_url=url), stack)
     await closed_house.start_game(database_url=url, migrate=True)

@@ -8,7 +8,6 @@ from pydantic import ValidationError
 from scripts.mesh.pki import DevelopmentAuthority
 from services.kit import migrations
 from services.player.__main__ import build
-from services.player.assembly import NotMigratedError
 from services.player.settings import Settings
 from tests.kit.postgres import shared_server
 from tests.player.world import player_settings
@@ -79,7 +78,7 @@ async def test_service_refuses_a_database_that_is_not_migrated(
 ) -> None:
     url = shared_server().create_database("player_not_migrated")
     peers = {"security_address": "127.0.0.1:1", "wallet_address": "127.0.0.1:1"}
-    with pytest.raises(NotMigratedError):
+    with pytest.raises(migrations.NotMigratedError):
         await serve(build, player_settings(authority, url, **peers))
     await migrations.upgrade(url, "services.player")
     assert await serve(build, player_settings(authority, url, **peers)) > 0

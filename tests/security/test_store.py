@@ -6,7 +6,6 @@ from sqlalchemy.exc import IntegrityError
 
 from services.kit import migrations
 from services.kit.clock import EPOCH
-from services.security.assembly import NotMigratedError
 from services.security.tables import CREDENTIAL, LOGIN_SESSION, METADATA
 from tests.kit.postgres import shared_server
 from tests.security.doubles import Security
@@ -43,6 +42,6 @@ async def test_session_belongs_to_a_credential(idle: Security) -> None:
 async def test_server_does_not_start_on_an_outdated_postgresql(idle: Security) -> None:
     # An embedded database is migrated at start in any case.
     idle.database_url = shared_server().create_database(f"empty_{uuid4().hex}")
-    with pytest.raises(NotMigratedError):
+    with pytest.raises(migrations.NotMigratedError):
         await idle.start()
     await idle.start(migrate=True)

@@ -8,6 +8,7 @@ from datetime import timedelta
 import structlog
 from prometheus_client import Counter, Gauge
 
+from services.kit.background import run_in_background
 from services.kit.feed.outbox import PRUNED_MAX, Outbox
 from services.kit.feed.settings import FeedSettings
 
@@ -85,10 +86,4 @@ def prune_in_background(outbox: Outbox, settings: FeedSettings, stack: AsyncExit
         keep=settings.feed_keep,
         every=settings.feed_prune_every,
     )
-    task = asyncio.create_task(pruner.run(), name="prune feed")
-
-    async def stop() -> None:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-    stack.push_async_callback(stop)
+    run_in_background(pruner.run(), stack, name="prune feed")
