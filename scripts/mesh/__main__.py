@@ -16,7 +16,7 @@ import typer
 
 from scripts.mesh.console import Screen
 from scripts.mesh.description import Description
-from scripts.mesh.folder import DataFolder, FolderInUseError, PortTakenError
+from scripts.mesh.folder import DataFolder, FolderError, PortTakenError
 from scripts.mesh.mesh import Mesh
 from scripts.mesh.processes import ROOT, Options
 from scripts.mesh.seed import SeedError
@@ -126,11 +126,11 @@ def up(  # noqa: PLR0913, PLR0917 (each is an option of the command, which typer
     )
     screen = Screen()
     temporary = Path(tempfile.mkdtemp(prefix="croupier-")) if once and data is None else None
-    folder = DataFolder(temporary or data or ROOT / "var")
     try:
+        folder = DataFolder(temporary or data or ROOT / "var")
         with folder.locked():
             code = asyncio.run(_run(options, folder, screen, play=_play if once else None))
-    except FolderInUseError as error:
+    except FolderError as error:
         screen.say(str(error), "bold red")
         code = _FAILED
     except PortTakenError as error:

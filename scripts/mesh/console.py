@@ -1,5 +1,7 @@
 """What `up` prints."""
 
+import re
+import shlex
 from pathlib import Path
 
 from rich.console import Console
@@ -62,8 +64,11 @@ class Screen:
 
 def commands(mesh: Description) -> list[str]:
     """Returns shell commands from a registration to an open game."""
-    text = _BY_HAND.read_text()
-    values = {"AUTHORITY": mesh.authority, "EDGE": mesh.edge_url, "GAME": mesh.game_ids[0]}
-    for name, value in values.items():
-        text = text.replace(name, value)
+    values = {
+        "AUTHORITY": shlex.quote(mesh.authority),
+        "EDGE": mesh.edge_url,
+        "GAME": mesh.game_ids[0],
+    }
+    # All at once: a folder may well be called EDGE.
+    text = re.sub("|".join(values), lambda name: values[name[0]], _BY_HAND.read_text())
     return text.splitlines()

@@ -26,8 +26,21 @@ _PORT_TRIES_MAX = 200
 _SOCKET_LENGTH_MAX = 100
 
 
-class FolderInUseError(Exception):
+class FolderError(Exception):
+    """The folder cannot be had; the message is a sentence for whoever chose it."""
+
+
+class FolderInUseError(FolderError):
     """Another mesh runs on the folder."""
+
+
+class FolderUnusableError(FolderError):
+    """The folder cannot be made, or written to."""
+
+    def __init__(self, path: Path, error: Exception) -> None:
+        """Names the folder, and tells what the system said."""
+        why = error.strerror if isinstance(error, OSError) else None
+        super().__init__(f"{path} cannot be used: {why or error}")
 
 
 class PortTakenError(Exception):
@@ -38,11 +51,20 @@ class DataFolder:
     """A folder that belongs to one mesh; only its owner can read it."""
 
     def __init__(self, path: Path) -> None:
-        """Makes the folder if it is missing."""
-        self.path = path.absolute()
-        self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
-        for name in ("logs", "secrets", "databases", "edge"):
-            (self.path / name).mkdir(exist_ok=True, mode=0o700)
+        """Makes the folder if it is missing.
+
+        Raises:
+            FolderUnusableError: It cannot be made.
+        """
+        try:
+            # One name for one folder, however it is written: it is printed, locked and remembered.
+            self.path = path.resolve()
+            self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+            for name in ("logs", "secrets", "databases", "edge"):
+                (self.path / name).mkdir(exist_ok=True, mode=0o700)
+        # (Python 3.11 and 3.12 call a loop of links a RuntimeError.)
+        except (OSError, RuntimeError) as error:
+            raise FolderUnusableError(path, error) from None
         self.logs = self.path / "logs"
         self.edge = self.path / "edge"
         self.description = self.path / "mesh.json"
@@ -53,8 +75,12 @@ class DataFolder:
 
         Raises:
             FolderInUseError: Somebody else is there.
+            FolderUnusableError: It cannot be written to.
         """
-        descriptor = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            descriptor = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise FolderUnusableError(self.path, error) from None
         try:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -25,7 +25,9 @@ PATIENCE_S = 60.0
 
 @pytest.fixture(scope="module")
 def mesh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningMesh]:
-    with running(tmp_path_factory.mktemp("up") / "data", "--port", "0") as started:
+    # What is printed for a shell must hold in a folder that a shell would take apart.
+    folder = tmp_path_factory.mktemp("up") / "the player's EDGE"
+    with running(folder, "--port", "0") as started:
         started.wait_ready()
         yield started
 

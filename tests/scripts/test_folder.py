@@ -1,10 +1,19 @@
 import socket
 import stat
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from scripts.mesh.folder import DataFolder, FolderInUseError, PortTakenError, random_secret
+from scripts.mesh.folder import (
+    DataFolder,
+    FolderInUseError,
+    FolderUnusableError,
+    PortTakenError,
+    random_secret,
+)
+
+UP = Path(__file__).parents[2] / "scripts" / "up"
 
 
 def test_second_holder_of_a_folder_is_refused_until_the_first_is_gone(tmp_path: Path) -> None:
@@ -62,3 +71,27 @@ def test_secret_is_made_once_and_only_its_owner_reads_it(tmp_path: Path) -> None
     assert len(made) >= 43
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert stat.S_IMODE(folder.path.stat().st_mode) == 0o700
+
+
+def test_folder_is_the_same_by_each_of_its_names(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "data")
+    names = (tmp_path / "data", tmp_path / "x" / ".." / "data", tmp_path / "link")
+    assert {DataFolder(name).path for name in names} == {(tmp_path / "data").resolve()}
+
+
+def test_folder_in_a_loop_of_links_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a").symlink_to(tmp_path / "b")
+    (tmp_path / "b").symlink_to(tmp_path / "a")
+    with pytest.raises(FolderUnusableError, match="cannot be used: "):
+        DataFolder(tmp_path / "a" / "data")
+
+
+def test_up_says_in_one_sentence_that_its_folder_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    folder = tmp_path / "file" / "data"
+    done = subprocess.run(  # noqa: S603 (our own command)
+        [str(UP), "--data", str(folder)], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 1
+    assert done.stdout == f"{folder} cannot be used: Not a directory\n"
+    assert done.stderr == ""
