@@ -33,7 +33,7 @@ def _record(report: BatchReport, parent: Span, system: str) -> None:
     batch = telemetry.start_span(
         "commit batch",
         parent=parent,
-        start_ns=report.planned_ns[0],
+        start_ns=report.timings[0].start_ns,
         attributes={"croupier.batch.operations": report.operations},
     )
     for timing in report.timings:

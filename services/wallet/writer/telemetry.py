@@ -13,13 +13,11 @@ class BatchReport(NamedTuple):
         traces: What each traced operation carried as its `trace`.
         timings: The batch's statements, in order; all traced operations share them.
         operations: How many operations the batch held.
-        planned_ns: When planning began and ended, since the Unix epoch.
     """
 
     traces: tuple[Any, ...]
     timings: tuple[StatementTiming, ...]
     operations: int
-    planned_ns: tuple[int, int]
 
 
 OnBatch = Callable[[BatchReport], None]

@@ -276,9 +276,7 @@ class Writer:
             next_seq=head.last_seq + 1,
             now=max(Micros(to_micros(self._clock.now())), head.last_time),
         )
-        plan_began = time.time_ns()
         answers = await self._plan(book, batch)
-        plan_ended = time.time_ns()
         if book.transfers:
             await self._write(book)
         else:
@@ -290,9 +288,7 @@ class Writer:
         operations = sum(each.size for each in batch)
         self._queue.measure(operations, time.perf_counter() - began)
         if recorder is not None:
-            self._report(
-                BatchReport(traces, tuple(recorder.timings), operations, (plan_began, plan_ended))
-            )
+            self._report(BatchReport(traces, tuple(recorder.timings), operations))
 
     def _report(self, report: BatchReport) -> None:
         if self._on_batch is None:
