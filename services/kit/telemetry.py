@@ -1,8 +1,9 @@
 """Traces: W3C context in and out, and spans only where somebody decided to record.
 
-The edge decides whether a call is sampled; services follow the flag of `traceparent`. An unsampled
-call costs no span: its header is passed on as it came. Spans go out over OTLP, by OpenTelemetry's
-standard environment variables.
+The edge decides whether a call is sampled, and begins its trace; services follow the flag of
+`traceparent` and begin none. An unsampled call costs no span: its header is passed on as it came.
+What services do by themselves, such as to follow a feed or to fetch keys, is in no trace. Spans go
+out over OTLP, by OpenTelemetry's standard environment variables.
 """
 
 import re
@@ -13,7 +14,6 @@ from contextvars import ContextVar
 from typing import Any
 
 from opentelemetry import trace
-from opentelemetry.context import Context
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
@@ -122,16 +122,16 @@ def start_span(
     name: str,
     *,
     kind: SpanKind = SpanKind.INTERNAL,
-    parent: Span | None,
+    parent: Span,
     attributes: Mapping[str, AttributeValue] | None = None,
     start_ns: int | None = None,
 ) -> Span:
     """Starts a span below `parent`; unsampled parents get themselves back, at no cost."""
-    if parent is not None and not _is_sampled(parent):
+    if not _is_sampled(parent):
         return parent
     return _tracer.start_span(
         name,
-        context=trace.set_span_in_context(parent) if parent is not None else Context(),
+        context=trace.set_span_in_context(parent),
         kind=kind,
         attributes=attributes,
         start_time=start_ns,
@@ -174,12 +174,13 @@ def instrument(engine: Engine) -> None:
     def after(connection: Connection, cursor: Any, statement: str, *rest: Any) -> None:
         del rest
         start_ns = connection.info.pop("statement_start_ns", None)
-        if start_ns is None:
+        parent = _current.get()
+        if start_ns is None or parent is None:
             return
         statement_span(
             statement,
             system=engine.dialect.name,
-            parent=_current.get(),
+            parent=parent,
             start_ns=start_ns,
             end_ns=time.time_ns(),
             rows=cursor.rowcount,
@@ -193,7 +194,7 @@ def statement_span(  # noqa: PLR0913 (each is a fact of the statement)
     statement: str,
     *,
     system: str,
-    parent: Span | None,
+    parent: Span,
     start_ns: int,
     end_ns: int,
     rows: int = -1,

@@ -43,8 +43,12 @@ class CallTelemetry:
         given = call.text("x-request-id")
         call.request_id = given if is_canonical_uuid(given) else new_id()
         parent = telemetry.remote_parent(call.text("traceparent"))
-        span = telemetry.start_span(
-            self._name, kind=SpanKind.SERVER, parent=parent, attributes=self._attributes
+        span = (
+            telemetry.start_span(
+                self._name, kind=SpanKind.SERVER, parent=parent, attributes=self._attributes
+            )
+            if parent is not None
+            else None
         )
         telemetry.activate(span)
         return time.perf_counter(), span
