@@ -78,6 +78,7 @@ async def assemble(settings: Settings, stack: AsyncExitStack, *, clock: Clock) -
         game=game,
         lifetimes=settings.lifetimes,
         access_life=settings.access_token_life,
+        open_max=settings.login_sessions_max,
         retention=settings.login_session_retention,
         second_factor_roles=settings.second_factor_roles,
     )

@@ -39,6 +39,9 @@ class Settings(FeedSettings):
     """After how long without a refresh an operator must log in again."""
     operator_session_life: timedelta = Field(timedelta(hours=12), ge=_MINUTE)
     """After how long an operator must log in again in any case."""
+    login_sessions_max: int = Field(50, ge=1)
+    """How many login sessions of one subject may be open; a further login ends the oldest. What
+    ends all of them, such as another password, does so in one transaction."""
     login_session_retention: timedelta = Field(timedelta(days=1826), ge=timedelta(days=1))
     """How long the record of who logged in when and from where is kept after the login session
     has ended (GLI-19 2.8.5h). Not shorter than an access token can live."""

@@ -353,6 +353,15 @@ async def test_reset_while_game_is_away_tells_it_later(idle: Security) -> None:
     await until(lambda: security.game.ended() == [session_of(player)])
 
 
+async def test_reset_ends_a_lock(security: Security) -> None:
+    # Whoever has forgotten the password has mostly tried some.
+    player_id = await security.register()
+    await fail(security, 6)
+    token = (await create_reset(security, await security.operator_login(), player_id)).reset_token
+    await reset(security, token)
+    await security.login(EMAIL, NEW)
+
+
 async def test_second_factor_is_needed_to_reset(security: Security) -> None:
     operator = await security.operator_login()
     player, secret = await enrolled(security)

@@ -157,6 +157,23 @@ async def test_operators_sessions_have_a_life_of_their_own(idle: Security) -> No
     await security.edge.RefreshToken(refresh(player.tokens.refresh_token))
 
 
+async def test_login_ends_the_oldest_of_too_many_sessions(idle: Security) -> None:
+    security = await idle.start(login_sessions_max=3, upkeep_every=OFTEN)
+    first = await security.player()
+    tokens = [(await security.login()).tokens for _ in range(4)]
+    # The first two had to go, and their games with them.
+    await refresh_refused(security, first.tokens.refresh_token)
+    await refresh_refused(security, tokens[0].refresh_token)
+    await until(
+        lambda: (
+            security.game.ended()
+            == sorted((session_of(first), claims(tokens[0].access_token)["sid"]))
+        )
+    )
+    for each in tokens[1:]:
+        await security.edge.RefreshToken(refresh(each.refresh_token))
+
+
 async def test_expired_sessions_are_ended_without_a_caller(idle: Security) -> None:
     security = await idle.start(upkeep_every=OFTEN, **first_operator(idle.folder))
     player = await security.player()

@@ -92,7 +92,7 @@ class Passwords:
         Raises:
             PasswordResetInvalidError: The token is unknown, expired, used or replaced.
             PasswordTooCommonError: The new password is one that attackers try first.
-            CredentialLockedError: Too many wrong codes came before, or passwords.
+            CredentialLockedError: There is a second factor, and too much was wrong before.
             TotpRequiredError: The code is missing.
             TotpRefusedError: The code is wrong.
         """
@@ -169,13 +169,8 @@ class Passwords:
             found = await self._valid_reset(connection, digest)
             if credential is None or found is None:
                 return PasswordResetInvalidError()
-            outcome = await self._proof.judge(
-                connection,
-                credential,
-                proven=True,
-                totp_code=totp_code,
-                client_address=client_address,
-                refusal=PasswordResetInvalidError(),
+            outcome = await self._proof.judge_code(
+                connection, credential, totp_code=totp_code, client_address=client_address
             )
             if isinstance(outcome, ServiceError):
                 return outcome

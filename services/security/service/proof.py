@@ -91,12 +91,34 @@ class Proof:
         if lockout.unlock_time is not None and lockout.is_locked(now):
             await self.report_failure(connection, credential, client_address, locked=True)
             return CredentialLockedError(unlock_time=lockout.unlock_time)
-        answer = await self._second_factor.check(connection, credential, totp_code)
-        if answer is Answer.CODE_MISSING:
-            return TotpRequiredError()
-        if answer is Answer.REFUSED:
-            return await self._fail(connection, credential, client_address, TotpRefusedError())
-        return Proven(second_factor=answer is Answer.ACCEPTED)
+        return await self._judge_code(connection, credential, totp_code, client_address)
+
+    async def judge_code(
+        self,
+        connection: Transaction,
+        credential: Credential,
+        *,
+        totp_code: str,
+        client_address: str,
+    ) -> Proven | ServiceError:
+        """Judges the code of somebody who has shown a secret that nobody can guess.
+
+        A lock keeps guesses away, so it matters only where there is a code to guess. That it holds
+        may be told: whoever asks is known.
+
+        Args:
+            connection: The transaction, which must be committed whatever the answer.
+            credential: Whose credential it is; it must be locked.
+            totp_code: The code that was given, or nothing.
+            client_address: Who tries.
+        """
+        lockout = credential.lockout
+        if not await self._second_factor.is_on(connection, credential):
+            return Proven(second_factor=False)
+        if lockout.unlock_time is not None and lockout.is_locked(self._clock.now()):
+            await self.report_failure(connection, credential, client_address, locked=True)
+            return CredentialLockedError(unlock_time=lockout.unlock_time)
+        return await self._judge_code(connection, credential, totp_code, client_address)
 
     async def report_failure(
         self,
@@ -115,6 +137,16 @@ class Proof:
                 "locked": locked,
             },
         )
+
+    async def _judge_code(
+        self, connection: Transaction, credential: Credential, totp_code: str, client_address: str
+    ) -> Proven | ServiceError:
+        answer = await self._second_factor.check(connection, credential, totp_code)
+        if answer is Answer.CODE_MISSING:
+            return TotpRequiredError()
+        if answer is Answer.REFUSED:
+            return await self._fail(connection, credential, client_address, TotpRefusedError())
+        return Proven(second_factor=answer is Answer.ACCEPTED)
 
     async def _fail(
         self,

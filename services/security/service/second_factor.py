@@ -96,6 +96,11 @@ class SecondFactor:
                 connection, login_session_id, second_factor_time=now
             )
 
+    async def is_on(self, connection: Transaction, credential: Credential) -> bool:
+        """Tells whether a second factor was confirmed; the credential must be locked."""
+        factor = await credentials.find_totp(connection, credential.subject_id)
+        return factor is not None and factor.confirmed
+
     async def check(
         self, connection: Transaction, credential: Credential, totp_code: str
     ) -> Answer:

@@ -44,6 +44,7 @@ class LoginSessions:
         game: GameClient,
         lifetimes: Mapping[SubjectKind, Lifetimes],
         access_life: timedelta,
+        open_max: int,
         retention: timedelta,
         second_factor_roles: frozenset[str],
     ) -> None:
@@ -57,6 +58,7 @@ class LoginSessions:
             game: Who is told of ends.
             lifetimes: How long sessions live.
             access_life: How long access tokens live.
+            open_max: How many sessions of one subject may be open.
             retention: How long the record of a session is kept after its end.
             second_factor_roles: Roles that only a session with a second factor has.
         """
@@ -67,6 +69,7 @@ class LoginSessions:
         self._game = game
         self._lifetimes = lifetimes
         self._access_life = access_life
+        self._open_max = open_max
         self._retention = retention
         self._second_factor_roles = second_factor_roles
 
@@ -78,8 +81,12 @@ class LoginSessions:
         client_address: str,
         second_factor_time: datetime | None,
     ) -> tuple[LoginSessionId, TokenPair]:
-        """Opens a session as part of a login."""
+        """Opens a session as part of a login; the credential must be locked.
+
+        Where too many are open it ends the oldest. The upkeep tells Game.
+        """
         now = self._clock.now()
+        await self._make_room(connection, credential)
         login_session_id = LoginSessionId(new_id())
         life_end_time = now + self._lifetimes[credential.kind].life
         tokens = await self._issue(
@@ -250,6 +257,15 @@ class LoginSessions:
             return await store.delete_over(
                 connection, before=self._clock.now() - self._retention, limit=_BATCH
             )
+
+    async def _make_room(self, connection: Transaction, credential: Credential) -> None:
+        oldest = await store.list_open_but_newest(
+            connection, credential.subject_id, newest=self._open_max - 1, limit=_BATCH
+        )
+        for login_session_id in oldest:
+            session = await store.lock(connection, login_session_id)
+            if session is not None and session.end_time is None:
+                await self._end(connection, session)
 
     async def _end(self, connection: Transaction, session: LoginSession) -> None:
         now = self._clock.now()

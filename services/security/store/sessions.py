@@ -112,6 +112,22 @@ async def lock_open(
     return await _read(connection, query.with_for_update(of=LOGIN_SESSION))
 
 
+async def list_open_but_newest(
+    connection: AsyncConnection, subject_id: SubjectId, *, newest: int, limit: int
+) -> Sequence[LoginSessionId]:
+    """Lists the login sessions of a subject that were not ended, without the newest so many."""
+    # Ids tell the order of creation.
+    query = (
+        select(LOGIN_SESSION.c.login_session_id)
+        .where(LOGIN_SESSION.c.subject_id == subject_id, LOGIN_SESSION.c.end_time.is_(None))
+        .order_by(LOGIN_SESSION.c.login_session_id.desc())
+        .offset(newest)
+        .limit(limit)
+    )
+    found = (await connection.execute(query)).scalars()
+    return [LoginSessionId(login_session_id) for login_session_id in found]
+
+
 async def lock_expired(
     connection: AsyncConnection, now: datetime, *, limit: int
 ) -> Sequence[LoginSession]:

@@ -130,7 +130,8 @@ class SecurityServiceServicer:
         """Logs a player or an operator in with a password, and a TOTP code where one is enrolled.
 
         A wrong address and a wrong password get the same answer in the same time (GLI-19 2.5.3a).
-        Three failures within 30 minutes lock the credential for 30 minutes (GLI-19 2.5.3b).
+        Three failures within 30 minutes lock the credential for 30 minutes (GLI-19 2.5.3b). Whoever has
+        very many login sessions open loses the oldest.
         Returns UNAUTHENTICATED with LOGIN_REFUSED, TOTP_REQUIRED or TOTP_REFUSED, and PERMISSION_DENIED
         with CREDENTIAL_LOCKED, which is shown only to a caller who knows the password.
         """
@@ -196,10 +197,10 @@ class SecurityServiceServicer:
     def ResetPassword(self, request, context):
         """Sets a new password with the token of a password reset, and ends every login session.
 
-        A lock ends with it. Who has a second factor needs its code here too; wrong codes count like
-        those of a login. Returns UNAUTHENTICATED with PASSWORD_RESET_INVALID, TOTP_REQUIRED or
-        TOTP_REFUSED; PERMISSION_DENIED with CREDENTIAL_LOCKED; and INVALID_ARGUMENT with
-        PASSWORD_TOO_COMMON. The token is used up by success alone.
+        It ends a lock too. Who has a second factor needs its code here as well, and wrong codes count
+        like those of a login, so these wait until a lock has ended. Returns UNAUTHENTICATED with
+        PASSWORD_RESET_INVALID, TOTP_REQUIRED or TOTP_REFUSED; PERMISSION_DENIED with CREDENTIAL_LOCKED;
+        and INVALID_ARGUMENT with PASSWORD_TOO_COMMON. The token is used up by success alone.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -43,7 +43,8 @@ class SecurityServiceStub:
     """Logs a player or an operator in with a password, and a TOTP code where one is enrolled.
 
     A wrong address and a wrong password get the same answer in the same time (GLI-19 2.5.3a).
-    Three failures within 30 minutes lock the credential for 30 minutes (GLI-19 2.5.3b).
+    Three failures within 30 minutes lock the credential for 30 minutes (GLI-19 2.5.3b). Whoever has
+    very many login sessions open loses the oldest.
     Returns UNAUTHENTICATED with LOGIN_REFUSED, TOTP_REQUIRED or TOTP_REFUSED, and PERMISSION_DENIED
     with CREDENTIAL_LOCKED, which is shown only to a caller who knows the password.
     """
@@ -85,10 +86,10 @@ class SecurityServiceStub:
     ResetPassword: _grpc.UnaryUnaryMultiCallable[_security_service_pb2.ResetPasswordRequest, _security_service_pb2.ResetPasswordResponse]
     """Sets a new password with the token of a password reset, and ends every login session.
 
-    A lock ends with it. Who has a second factor needs its code here too; wrong codes count like
-    those of a login. Returns UNAUTHENTICATED with PASSWORD_RESET_INVALID, TOTP_REQUIRED or
-    TOTP_REFUSED; PERMISSION_DENIED with CREDENTIAL_LOCKED; and INVALID_ARGUMENT with
-    PASSWORD_TOO_COMMON. The token is used up by success alone.
+    It ends a lock too. Who has a second factor needs its code here as well, and wrong codes count
+    like those of a login, so these wait until a lock has ended. Returns UNAUTHENTICATED with
+    PASSWORD_RESET_INVALID, TOTP_REQUIRED or TOTP_REFUSED; PERMISSION_DENIED with CREDENTIAL_LOCKED;
+    and INVALID_ARGUMENT with PASSWORD_TOO_COMMON. The token is used up by success alone.
     """
     GetJwks: _grpc.UnaryUnaryMultiCallable[_security_service_pb2.GetJwksRequest, _security_service_pb2.GetJwksResponse]
     """Serves the public keys that verify access tokens, as a JSON Web Key Set (RFC 7517).
@@ -150,7 +151,8 @@ class SecurityServiceAsyncStub(SecurityServiceStub):
     """Logs a player or an operator in with a password, and a TOTP code where one is enrolled.
 
     A wrong address and a wrong password get the same answer in the same time (GLI-19 2.5.3a).
-    Three failures within 30 minutes lock the credential for 30 minutes (GLI-19 2.5.3b).
+    Three failures within 30 minutes lock the credential for 30 minutes (GLI-19 2.5.3b). Whoever has
+    very many login sessions open loses the oldest.
     Returns UNAUTHENTICATED with LOGIN_REFUSED, TOTP_REQUIRED or TOTP_REFUSED, and PERMISSION_DENIED
     with CREDENTIAL_LOCKED, which is shown only to a caller who knows the password.
     """
@@ -192,10 +194,10 @@ class SecurityServiceAsyncStub(SecurityServiceStub):
     ResetPassword: _aio.UnaryUnaryMultiCallable[_security_service_pb2.ResetPasswordRequest, _security_service_pb2.ResetPasswordResponse]  # type: ignore[assignment]
     """Sets a new password with the token of a password reset, and ends every login session.
 
-    A lock ends with it. Who has a second factor needs its code here too; wrong codes count like
-    those of a login. Returns UNAUTHENTICATED with PASSWORD_RESET_INVALID, TOTP_REQUIRED or
-    TOTP_REFUSED; PERMISSION_DENIED with CREDENTIAL_LOCKED; and INVALID_ARGUMENT with
-    PASSWORD_TOO_COMMON. The token is used up by success alone.
+    It ends a lock too. Who has a second factor needs its code here as well, and wrong codes count
+    like those of a login, so these wait until a lock has ended. Returns UNAUTHENTICATED with
+    PASSWORD_RESET_INVALID, TOTP_REQUIRED or TOTP_REFUSED; PERMISSION_DENIED with CREDENTIAL_LOCKED;
+    and INVALID_ARGUMENT with PASSWORD_TOO_COMMON. The token is used up by success alone.
     """
     GetJwks: _aio.UnaryUnaryMultiCallable[_security_service_pb2.GetJwksRequest, _security_service_pb2.GetJwksResponse]  # type: ignore[assignment]
     """Serves the public keys that verify access tokens, as a JSON Web Key Set (RFC 7517).
@@ -260,7 +262,8 @@ class SecurityServiceServicer(metaclass=_abc_1.ABCMeta):
         """Logs a player or an operator in with a password, and a TOTP code where one is enrolled.
 
         A wrong address and a wrong password get the same answer in the same time (GLI-19 2.5.3a).
-        Three failures within 30 minutes lock the credential for 30 minutes (GLI-19 2.5.3b).
+        Three failures within 30 minutes lock the credential for 30 minutes (GLI-19 2.5.3b). Whoever has
+        very many login sessions open loses the oldest.
         Returns UNAUTHENTICATED with LOGIN_REFUSED, TOTP_REQUIRED or TOTP_REFUSED, and PERMISSION_DENIED
         with CREDENTIAL_LOCKED, which is shown only to a caller who knows the password.
         """
@@ -338,10 +341,10 @@ class SecurityServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_security_service_pb2.ResetPasswordResponse, _abc.Awaitable[_security_service_pb2.ResetPasswordResponse]]:
         """Sets a new password with the token of a password reset, and ends every login session.
 
-        A lock ends with it. Who has a second factor needs its code here too; wrong codes count like
-        those of a login. Returns UNAUTHENTICATED with PASSWORD_RESET_INVALID, TOTP_REQUIRED or
-        TOTP_REFUSED; PERMISSION_DENIED with CREDENTIAL_LOCKED; and INVALID_ARGUMENT with
-        PASSWORD_TOO_COMMON. The token is used up by success alone.
+        It ends a lock too. Who has a second factor needs its code here as well, and wrong codes count
+        like those of a login, so these wait until a lock has ended. Returns UNAUTHENTICATED with
+        PASSWORD_RESET_INVALID, TOTP_REQUIRED or TOTP_REFUSED; PERMISSION_DENIED with CREDENTIAL_LOCKED;
+        and INVALID_ARGUMENT with PASSWORD_TOO_COMMON. The token is used up by success alone.
         """
 
     @_abc_1.abstractmethod
