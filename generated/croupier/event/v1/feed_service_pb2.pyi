@@ -29,7 +29,9 @@ class SubscribeRequest(_message.Message):
     INCARNATION_FIELD_NUMBER: _builtins.int
     SHARD_FIELD_NUMBER: _builtins.int
     after_seq: _builtins.int
-    """The last event that the follower handled; 0 for none."""
+    """The last event that the follower handled, as it has committed it; 0 for none. The follower needs
+    nothing up to it any more: the log may be pruned behind it.
+    """
     incarnation: _builtins.str
     """The log's incarnation when the follower last read it; empty the first time."""
     shard: _builtins.int

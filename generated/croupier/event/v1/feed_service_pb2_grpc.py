@@ -57,6 +57,9 @@ class FeedServiceServicer:
     def Subscribe(self, request, context):
         """Streams all events after `after_seq`, then waits for more.
 
+        The stream may end with OK at any time, and does so now and then: the follower subscribes again
+        with its cursor, which is how the log learns what it may prune.
+
         Returns FAILED_PRECONDITION with INCARNATION_CHANGED if the log was restored from a backup since
         the follower's cursor, or OUT_OF_RANGE with SEQ_NOT_AVAILABLE if the events after the cursor
         were pruned or the cursor is ahead of the log: the follower stops and calls a human.

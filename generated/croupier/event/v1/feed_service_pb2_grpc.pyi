@@ -41,6 +41,9 @@ class FeedServiceStub:
     Subscribe: _grpc.UnaryStreamMultiCallable[_feed_service_pb2.SubscribeRequest, _feed_service_pb2.SubscribeResponse]
     """Streams all events after `after_seq`, then waits for more.
 
+    The stream may end with OK at any time, and does so now and then: the follower subscribes again
+    with its cursor, which is how the log learns what it may prune.
+
     Returns FAILED_PRECONDITION with INCARNATION_CHANGED if the log was restored from a backup since
     the follower's cursor, or OUT_OF_RANGE with SEQ_NOT_AVAILABLE if the events after the cursor
     were pruned or the cursor is ahead of the log: the follower stops and calls a human.
@@ -58,6 +61,9 @@ class FeedServiceAsyncStub(FeedServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     Subscribe: _aio.UnaryStreamMultiCallable[_feed_service_pb2.SubscribeRequest, _feed_service_pb2.SubscribeResponse]  # type: ignore[assignment]
     """Streams all events after `after_seq`, then waits for more.
+
+    The stream may end with OK at any time, and does so now and then: the follower subscribes again
+    with its cursor, which is how the log learns what it may prune.
 
     Returns FAILED_PRECONDITION with INCARNATION_CHANGED if the log was restored from a backup since
     the follower's cursor, or OUT_OF_RANGE with SEQ_NOT_AVAILABLE if the events after the cursor
@@ -79,6 +85,9 @@ class FeedServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_feed_service_pb2.SubscribeResponse], _abc.AsyncIterator[_feed_service_pb2.SubscribeResponse]]:
         """Streams all events after `after_seq`, then waits for more.
+
+        The stream may end with OK at any time, and does so now and then: the follower subscribes again
+        with its cursor, which is how the log learns what it may prune.
 
         Returns FAILED_PRECONDITION with INCARNATION_CHANGED if the log was restored from a backup since
         the follower's cursor, or OUT_OF_RANGE with SEQ_NOT_AVAILABLE if the events after the cursor
