@@ -7,7 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from scripts.auditing.__main__ import app
 from services.wallet.backup import OccupiedError, TargetExistsError, UnsoundError, adopt
 from services.wallet.domain import Outcome
 from services.wallet.service import WalletService
@@ -290,7 +292,51 @@ async def test_frames_of_a_lost_file_do_not_reach_the_restored_one(
     assert await findings(url, made.head) == []
 
 
-# Followers.
+# The commands.
+
+
+async def ledger(*arguments: str) -> tuple[int, str]:
+    done = await asyncio.to_thread(CliRunner().invoke, app, list(arguments))
+    return done.exit_code, done.output
+
+
+async def test_commands_tell_refusals_from_damage(wallet_url: str, tmp_path: Path) -> None:
+    await write(wallet_url, range(5))
+    backup, address = str(tmp_path / "backup.db"), ("--database", wallet_url)
+    code, printed = await ledger("backup", backup, *address)
+    assert (code, "the copy is sound" in printed) == (0, True)
+    assert (await ledger("backup", backup, *address))[0] == 2
+    code, printed = await ledger("restore", backup, *address)
+    assert code == 2
+    assert "it reaches to transfer 6; --replace keeps it" in printed
+    code, printed = await ledger("restore", backup, *address, "--replace")
+    assert code == 0
+    assert "is kept as" in printed
+    code, printed = await ledger("adopt", *address)
+    assert (code, "acknowledged after transfer 6 is not in it" in printed) == (0, True)
+    truncated(Path(backup))
+    code, printed = await ledger("restore", backup, *address, "--replace")
+    assert code == 1
+    assert "nothing was replaced" in printed
+    assert (await ledger("restore", str(tmp_path / "none.db"), *address))[0] == 2
+
+
+async def test_command_says_how_much_the_replaced_ledger_had_more(
+    wallet_url: str, tmp_path: Path
+) -> None:
+    await write(wallet_url, range(5))
+    made = await copied(wallet_url, tmp_path / "backup.db")
+    await write(wallet_url, range(8))
+    anchor = f"{made.head.batch_no}:{made.head.hash.hex()}"
+    code, printed = await ledger(
+        "restore", str(made.path), "--database", wallet_url, "--replace", "--anchor", anchor
+    )
+    assert code == 0
+    told = "3 transfers that were acknowledged are not in it: 7 to 9 of the ledger"
+    assert told in printed
+
+
+# Ledgers that other tools brought back.
 
 
 async def test_adoption_of_an_unsound_ledger_changes_nothing(wallet_url: str) -> None:

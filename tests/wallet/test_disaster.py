@@ -19,12 +19,26 @@ from services.kit import migrations
 from services.wallet.backup import adopt
 from services.wallet.domain import Key, OpenWallet, Operation
 from services.wallet.service import WalletService
+from services.wallet.store import LeaseTakenError
 from tests.kit.feeds import until
 from tests.kit.postgres import PostgresServer
-from tests.wallet.backups import CLOCK, PLAYER, deposit, findings, ignore, lose, scalar, spoil
+from tests.wallet.backups import (
+    CLOCK,
+    PLAYER,
+    copied,
+    deposit,
+    findings,
+    ignore,
+    lose,
+    restored,
+    scalar,
+    spoil,
+    write,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 CALLERS = 6
+KILLS = 4
 
 
 async def spawn(*arguments: str) -> asyncio.subprocess.Process:
@@ -129,6 +143,37 @@ async def test_ledger_comes_back_after_a_disaster_under_load(
     await auditor.check(service, whole=True)
     await service.stop()
     assert await findings(url) == []
+
+
+async def test_there_is_a_sound_ledger_whenever_a_restore_is_killed(
+    wallet_url: str, tmp_path: Path
+) -> None:
+    await write(wallet_url, range(30))
+    made = await copied(wallet_url, tmp_path / "backup.db")
+    chance = random.Random(1)  # noqa: S311 (a seed repeats it)
+    for _ in range(KILLS):
+        process = await spawn("tests.wallet.restoring", str(made.path), wallet_url)
+        assert process.stdout is not None
+        async with asyncio.timeout(60):
+            assert await process.stdout.readline() == b"restored\n"
+        await asyncio.wait({asyncio.ensure_future(process.wait())}, timeout=chance.uniform(0, 1))
+        process.kill()
+        await process.wait()
+        assert await findings(wallet_url, made.head) == []
+        assert await scalar(wallet_url, "SELECT last_seq FROM shard") == made.last_seq
+    # The last one is complete in every respect, whatever the ones before have left.
+    await until(lambda: _restores(made.path, wallet_url))
+    await write(wallet_url, range(35))
+    assert await findings(wallet_url, made.head) == []
+
+
+async def _restores(backup: Path, url: str) -> bool:
+    try:
+        await restored(backup, url, replace=True)
+    except LeaseTakenError:
+        # The server has not noticed yet that the client was killed.
+        return False
+    return True
 
 
 class Recovered(PostgresServer):
