@@ -7,17 +7,17 @@ interceptors differ. It prints its port.
 import asyncio
 import signal
 import sys
+from contextlib import AsyncExitStack
 from typing import Any
 
 import uvloop
 from croupier.wallet.v1 import wallet_service_pb2, wallet_service_pb2_grpc
-from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
 
 from scripts.benchmarks import workload
-from services.kit import logs, telemetry
+from services.kit import logs
 from services.kit.contract import Level
 from services.kit.interceptors.authentication import PeerAuthenticator
-from services.kit.server import Server, bare_server
+from services.kit.server import Server, bare_server, export_traces
 from services.kit.settings import ServerSettings
 
 
@@ -30,13 +30,12 @@ class Nothing(wallet_service_pb2_grpc.WalletServiceServicer):
         return wallet_service_pb2.BetResponse()
 
 
-async def _serve(*, chained: bool) -> None:
+async def _serve(stack: AsyncExitStack, *, chained: bool) -> None:
     settings = ServerSettings()  # type: ignore[call-arg]  # pydantic reads the environment
     logs.configure(service="empty", level="warning")
     nothing = Nothing()  # type: ignore[abstract]
     if chained:
-        if settings.traces_endpoint:
-            telemetry.configure(service="empty", exporter=OTLPSpanExporter())
+        export_traces("empty", settings, stack)
         peer = PeerAuthenticator()
         server = Server(settings, authenticators=dict.fromkeys(Level, peer))
         server.add(wallet_service_pb2_grpc.add_WalletServiceServicer_to_server, nothing)
@@ -53,5 +52,10 @@ async def _serve(*, chained: bool) -> None:
     await stopping.wait()
 
 
+async def _main() -> None:
+    async with AsyncExitStack() as stack:
+        await _serve(stack, chained=sys.argv[1] == "chain")
+
+
 if __name__ == "__main__":
-    uvloop.run(_serve(chained=sys.argv[1] == "chain"))
+    uvloop.run(_main())

@@ -64,6 +64,9 @@ _CALLS = {
 _DRAIN_S = 2
 _EDGE_DRAIN = timedelta(seconds=2)
 _RETENTION_HOURS = 24
+# Variables of OpenTelemetry's exporters that the mesh sets itself, whatever the user's shell has:
+# each may also stand with TRACES_ in the middle, which exporters prefer.
+_OF_THE_MESH = ("_ENDPOINT", "_PROTOCOL", "_INSECURE")
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,9 +298,18 @@ class Table:
             "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'generated'}",
         }
         if traced:
-            # Headers, certificates and limits of an exporter that the user may need to set.
-            chosen = {name: value for name, value in os.environ.items() if name.startswith("OTEL_")}
-            base |= {**chosen, "OTEL_EXPORTER_OTLP_ENDPOINT": self.traces_endpoint}
+            # Headers, certificates and limits of an exporter that the user may need to set; but
+            # where spans go, and how, is the same for the whole mesh.
+            chosen = {
+                name: value
+                for name, value in os.environ.items()
+                if name.startswith("OTEL_") and not name.endswith(_OF_THE_MESH)
+            }
+            base |= {
+                **chosen,
+                "OTEL_EXPORTER_OTLP_ENDPOINT": self.traces_endpoint,
+                "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc",
+            }
         return base
 
     def _at(self, name: str) -> str:

@@ -13,7 +13,12 @@ import uvloop
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1._async import HealthServicer
 from grpc_reflection.v1alpha import reflection
-from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
+from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import (
+    OTLPSpanExporter as GrpcExporter,
+)
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import (
+    OTLPSpanExporter as HttpExporter,
+)
 from prometheus_client import start_http_server
 
 from services.kit import logs, telemetry
@@ -72,7 +77,9 @@ class Server:
         self, service: str, handlers: "Mapping[str, grpc.RpcMethodHandler[Any, Any]]"
     ) -> None:
         """Takes a servicer's methods from the generated code and wraps them."""
-        self._server.add_registered_method_handlers(service, self._chain.wrap(service, handlers))
+        self._server.add_registered_method_handlers(  # type: ignore[attr-defined]  # old stubs
+            service, self._chain.wrap(service, handlers)
+        )
         self._services.append(service)
 
     def add_generic_rpc_handlers(self, handlers: object) -> None:
@@ -164,6 +171,19 @@ def bare_server(settings: ServerSettings) -> grpc.aio.Server:
     )
 
 
+def export_traces(name: str, settings: ServerSettings, stack: AsyncExitStack) -> None:
+    """Starts to record spans if the settings say where they go; the stack sends the last of them.
+
+    The exporters read everything else, such as headers and certificates, from OpenTelemetry's own
+    variables.
+    """
+    if not settings.traces_endpoint:
+        return
+    chosen = {"grpc": GrpcExporter, "http/protobuf": HttpExporter}[settings.traces_protocol]
+    provider = telemetry.configure(service=name, exporter=chosen())
+    stack.callback(provider.shutdown)
+
+
 def main(
     name: str,
     settings_type: type[SettingsT],
@@ -190,9 +210,7 @@ async def _serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     async with AsyncExitStack() as stack:
-        if settings.traces_endpoint:
-            provider = telemetry.configure(service=name, exporter=OTLPSpanExporter())
-            stack.callback(provider.shutdown)
+        export_traces(name, settings, stack)
         if settings.metrics_listen:
             host, _, port = settings.metrics_listen.rpartition(":")
             metrics, thread = start_http_server(int(port), host)

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Literal
 
 from pydantic import AliasChoices, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -38,6 +39,13 @@ class ServerSettings(BaseSettings):
         ),
     )
     """Where spans go; empty: nowhere. OpenTelemetry's exporter reads the variables itself."""
+    traces_protocol: Literal["grpc", "http/protobuf"] = Field(
+        default="grpc",
+        validation_alias=AliasChoices(
+            "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"
+        ),
+    )
+    """How they are sent there."""
     log_level: str = "info"
     """The least severe level that is logged."""
     default_deadline: timedelta = timedelta(seconds=10)

@@ -67,6 +67,25 @@ async def test_nothing_is_inherited_but_how_to_export_traces(
     assert traced >= {*SERVICES, "provider"}
 
 
+@pytest.mark.parametrize("endpoint", ["", "http://127.0.0.1:14317"])
+async def test_spans_of_all_processes_go_where_the_mesh_says(
+    folder: DataFolder, monkeypatch: pytest.MonkeyPatch, endpoint: str
+) -> None:
+    for kind in ("", "TRACES_"):
+        monkeypatch.setenv(f"OTEL_EXPORTER_OTLP_{kind}ENDPOINT", "http://127.0.0.1:9")
+        monkeypatch.setenv(f"OTEL_EXPORTER_OTLP_{kind}PROTOCOL", "http/protobuf")
+        monkeypatch.setenv(f"OTEL_EXPORTER_OTLP_{kind}INSECURE", "false")
+    table = await programs(folder, traces_endpoint=endpoint)
+    expected = endpoint or f"http://{table['trace'].environment['CROUPIER_TRACE_GRPC_LISTEN']}"
+    for name in (*SERVICES, "provider"):
+        environment = table[name].environment
+        exporting = {key: value for key, value in environment.items() if "_EXPORTER_OTLP" in key}
+        assert exporting == {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": expected,
+            "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc",
+        }, name
+
+
 @pytest.mark.parametrize("service", SERVICES)
 async def test_service_can_be_configured_by_what_it_gets(
     folder: DataFolder, service: str, monkeypatch: pytest.MonkeyPatch
