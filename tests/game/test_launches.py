@@ -9,7 +9,7 @@ from croupier.event.v1 import feed_service_pb2, feed_service_pb2_grpc
 from croupier.game.v1 import game_pb2, game_service_pb2
 from sqlalchemy import func, select
 
-from services.game.tables import GAME_SESSION, LOGIN_SESSION
+from services.game.tables import GAME_SESSION, LOGIN_SESSION, OUTBOX
 from tests.factories import game as factory
 from tests.game.doubles import refused, unavailable
 from tests.game.house import ACME, LOGIN_ID, House, Refused, new_uuid, refusal, until
@@ -320,6 +320,38 @@ async def meet(house: House, launches: Sequence[Any]) -> None:
     await until(all_held)
     house.player.held.set()
     await answers
+
+
+async def test_feed_of_launches_is_pruned_as_the_settings_say(closed_house: House) -> None:
+    await closed_house.open(
+        feed_consumers=["analytics"],
+        feed_keep=timedelta(minutes=1),
+        feed_prune_every=timedelta(milliseconds=20),
+    )
+    await closed_house.stock()
+    await launching(closed_house)
+    await launching(closed_house, login_id=new_uuid())
+    closed_house.clock.advance(timedelta(minutes=2))
+    feed: Any = feed_service_pb2_grpc.FeedServiceStub(
+        closed_house.connect(closed_house.port, to="game", as_service="analytics")
+    )
+    handled = feed.Subscribe(feed_service_pb2.SubscribeRequest(after_seq=1), timeout=20)
+    await handled.read()
+    assert [event.seq for event in (await handled.read()).events] == [2]
+    handled.cancel()
+
+    async def pruned() -> bool:
+        async with closed_house.database.snapshot() as connection:
+            kept = await connection.scalars(select(OUTBOX.event.c.seq))
+            return list(kept) == [2]
+
+    await until(pruned)
+    late = feed.Subscribe(feed_service_pb2.SubscribeRequest(after_seq=0), timeout=20)
+    assert await refusal(late.read()) == (
+        grpc.StatusCode.OUT_OF_RANGE,
+        "SEQ_NOT_AVAILABLE",
+        {"first_seq": "2", "last_seq": "2"},
+    )
 
 
 # The logout.
