@@ -86,8 +86,8 @@ async def _play_step(step: Step, world: World, tracing: Tracing, out: Console) -
 
 
 async def _draw(world: World, out: Console) -> None:
-    if not world.mesh.trace_url or world.bet is None:
+    if not world.mesh.trace_url or not world.bets:
         return
     width = out.width if out.is_terminal else None
     out.print(Text("\nThe trace of the first bet", "bold"))
-    out.print(await traces.draw(world.mesh.trace_url, world.bet.trace_id, width=width))
+    out.print(await traces.draw(world.mesh.trace_url, world.bets[0].trace_id, width=width))

@@ -72,7 +72,8 @@ class World:
     session_token: str = ""
     round_id: str = ""
     bet_id: str = ""
-    bet: Answer | None = None
+    bets: list[Answer] = field(default_factory=list)
+    """What each stake that was taken was answered."""
     last_movement_at: float = 0.0
     activity_before: Activity = field(default_factory=Activity)
     _operator: Operator | None = None

@@ -46,3 +46,4 @@ async def test_every_step_of_the_flow_holds(description: Description) -> None:
         console=Console(file=printed, width=200),
     )
     assert held, printed.getvalue()
+    assert "each of 2 bets: flow → acme → edge → game → wallet → SQL INSERT" in printed.getvalue()

@@ -61,15 +61,15 @@ async def bet(world: World) -> str:
     """The provider takes a stake."""
     world.round_id = str(uuid.uuid4())
     world.bet_id = str(uuid.uuid4())
-    world.bet = await place_bet(world, world.bet_id)
-    return f"{shown(-STAKE)}, ledger transfer {world.bet.seq}"
+    answer = await place_bet(world, world.bet_id)
+    return f"{shown(-STAKE)}, ledger transfer {answer.seq}"
 
 
 async def repeat_bet(world: World) -> str:
     """The same bet again is the same bet."""
     again = await world.provider.call("PlaceBet", _bet(world, world.bet_id, STAKE))
     check(again.is_ok, f"answered {again}")
-    check(world.bet is not None and again.response == world.bet.response, "another answer")
+    check(again.response == world.bets[0].response, "another answer")
     return f"ledger transfer {again.seq} again, nothing moved"
 
 
@@ -103,6 +103,7 @@ async def place_bet(world: World, transaction_id: str) -> Answer:
     """Takes a stake that must be taken, and follows it to the balance stream."""
     answer = await world.provider.call("PlaceBet", _bet(world, transaction_id, STAKE))
     await follow(world, answer, change=-STAKE)
+    world.bets.append(answer)
     return answer
 
 

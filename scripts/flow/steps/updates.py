@@ -85,14 +85,14 @@ async def see_stream(world: World) -> str:
     return " → ".join(shown(value) for value in values)
 
 
-async def see_trace(world: World) -> str:
-    """One trace leads from the request through every hop to the statement."""
+async def see_traces(world: World) -> str:
+    """For each bet, one trace leads from the request through every hop to the statement."""
     if not world.mesh.trace_url:
         return f"spans went to {world.mesh.traces_endpoint}: look there"
-    check(world.bet is not None and bool(world.bet.trace_id), "the bet has no trace")
-    trace_id = world.bet.trace_id if world.bet is not None else ""
-    path = await traces.find_path(world.mesh.trace_url, trace_id)
-    return " → ".join(path)
+    trace_ids = {bet.trace_id for bet in world.bets} - {""}
+    check(len(trace_ids) == len(world.bets) > 0, "not every bet has a trace of its own")
+    paths = [await traces.find_path(world.mesh.trace_url, trace_id) for trace_id in trace_ids]
+    return f"each of {len(paths)} bets: {' → '.join(paths[0])}"
 
 
 async def _activity(world: World) -> Activity:
@@ -126,5 +126,5 @@ STEPS = (
     Step(STAGE, "the balance stream showed each change", see_stream),
     Step(STAGE, "the round is in the player's history", see_history),
     Step(STAGE, "the statement adds up", see_entries),
-    Step(STAGE, "one trace connects the bet's hops", see_trace),
+    Step(STAGE, "one trace connects the hops of each bet", see_traces),
 )
