@@ -40,10 +40,14 @@ class Program:
 class Child:
     """One run of a program."""
 
-    def __init__(self, program: Program, process: asyncio.subprocess.Process) -> None:
+    def __init__(
+        self, program: Program, process: asyncio.subprocess.Process, *, log: Path, log_begin: int
+    ) -> None:
         """Takes a process that has just been started; see `start`."""
         self.program = program
         self.pid = process.pid
+        self._log = log
+        self._log_begin = log_begin
         self._process = process
 
     @classmethod
@@ -54,6 +58,7 @@ class Child:
         """
         log.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        log_begin = os.fstat(descriptor).st_size
         try:
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
@@ -71,7 +76,7 @@ class Child:
             )
         finally:
             os.close(descriptor)
-        return cls(program, process)
+        return cls(program, process, log=log, log_begin=log_begin)
 
     @property
     def exit_code(self) -> int | None:
@@ -99,6 +104,17 @@ class Child:
         if self._process.returncode is None:
             os.killpg(self.pid, signal.SIGKILL)
 
+    def last_lines(self, count: int) -> list[str]:
+        """Returns the end of what this run, and none before it, has printed."""
+        if not self._log.exists():
+            return []
+        with self._log.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            # A log that has become shorter was begun anew meanwhile.
+            begin = self._log_begin if self._log_begin <= size else 0
+            file.seek(max(begin, size - _TAIL_BYTES))
+            return file.read().decode(errors="replace").splitlines()[-count:]
+
     def _send(self, number: signal.Signals) -> None:
         if self._process.returncode is None:
             self._process.send_signal(number)
@@ -112,13 +128,3 @@ def ending(code: int) -> str:
         return signal.Signals(-code).name
     except ValueError:
         return f"signal {-code}"
-
-
-def tail(log: Path, lines: int) -> list[str]:
-    """Returns the last lines of a log."""
-    if not log.exists():
-        return []
-    with log.open("rb") as file:
-        size = file.seek(0, os.SEEK_END)
-        file.seek(max(0, size - _TAIL_BYTES))
-        return file.read().decode(errors="replace").splitlines()[-lines:]

@@ -3,8 +3,9 @@
 import asyncio
 import json
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 _LOOK_EVERY_S = 0.25
 _CHUNK_BYTES = 262_144
@@ -94,13 +95,30 @@ def _begin_anew(log: Path) -> None:
 
 def loud(line: str) -> str:
     """Returns what a log line says if it is a warning or worse; empty otherwise."""
+    entry = _entry(line)
+    if entry.get("level") not in _LOUD or entry.get("event") in _EXPECTED:
+        return ""
+    return _told(entry)
+
+
+def readable(line: str) -> str:
+    """Returns what a log line says, and the line itself if it is no entry of a log."""
+    entry = _entry(line)
+    return _told(entry) if "level" in entry else line[:_LENGTH_MAX]
+
+
+def _entry(line: str) -> dict[str, Any]:
     try:
         entry = json.loads(line)
     except ValueError:
-        return ""
-    if not isinstance(entry, dict) or entry.get("level") not in _LOUD:
-        return ""
-    if entry.get("event") in _EXPECTED:
-        return ""
+        return {}
+    return entry if isinstance(entry, dict) else {}
+
+
+def _told(entry: Mapping[str, Any]) -> str:
     values = " ".join(f"{key}={value}" for key, value in entry.items() if key not in _COMMON)
-    return f"{entry['level']}: {entry.get('event', '')} {values}".rstrip()[:_LENGTH_MAX]
+    said = f"{entry['level']}: {entry.get('event', '')} {values}".rstrip()
+    match entry.get("exception"):
+        case [{"exc_type": kind, "exc_value": value}, *_]:
+            said += f" ({kind}: {value})"
+    return said[:_LENGTH_MAX]

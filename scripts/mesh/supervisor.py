@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from scripts.mesh.child import Child, Program, ending, tail
+from scripts.mesh.child import Child, Program, ending
+from scripts.mesh.journal import readable
 
 _POLL_S = 0.05
 _READY_S_MAX = 60.0
@@ -26,10 +27,9 @@ Report = Callable[[str, str], None]
 class StartFailedError(Exception):
     """A program did not become ready."""
 
-    def __init__(self, name: str, why: str, log: Path) -> None:
-        """Names the program and shows the end of its log."""
-        shown = "\n".join(f"    {line}" for line in tail(log, _TAIL_LINES))
-        super().__init__(f"{name} {why}\n{shown}\n  The whole log: {log}")
+    def __init__(self, name: str, why: str, *, said: str, log: Path) -> None:
+        """Names the program and shows what it said last."""
+        super().__init__(f"{name} {why}{said}\n  The whole log: {log}")
         self.name = name
 
 
@@ -73,7 +73,7 @@ class _Keeper:
             self._task.result()
         if not self._ready.is_set():
             why = f"is not ready after {_READY_S_MAX:.0f} s"
-            raise StartFailedError(self.program.name, why, self.log)
+            raise self._failed(why, self._child)
 
     async def drain(self) -> None:
         """Lets the program end what is under way, where it has a way to."""
@@ -117,16 +117,20 @@ class _Keeper:
             deaths = 1 if time.monotonic() - began > _STEADY_S else deaths + 1
             if not self._ready.is_set() and deaths >= _FIRST_STARTS_MAX:
                 why = f"ended with {ending(code)} {deaths} times before it was ready"
-                raise StartFailedError(self.program.name, why, self.log)
-            await self._back_off(deaths, code)
+                raise self._failed(why, child)
+            await self._back_off(deaths, code, child)
 
-    async def _back_off(self, deaths: int, code: int) -> None:
+    def _failed(self, why: str, child: Child | None) -> StartFailedError:
+        return StartFailedError(self.program.name, why, said=_last_words(child), log=self.log)
+
+    async def _back_off(self, deaths: int, code: int, child: Child) -> None:
         pause_s = min(_PAUSE_S_MAX, _PAUSE_S * 2 ** min(deaths - 1, 10))
         pause_s *= random.uniform(0.8, 1.2)  # noqa: S311 (jitter)
         said = f"ended with {ending(code)}; starts again in {pause_s:.1f} s"
         if deaths == _FIRST_STARTS_MAX:
-            said += f". It keeps failing; its log {self.log} ends with"
-            said += "".join(f"\n    {line}" for line in tail(self.log, _TAIL_LINES))
+            words = _last_words(child)
+            said += f". It keeps failing; its log is {self.log}, and this time it said"
+            said += words or " nothing"
         self._report(self.program.name, said)
         await asyncio.sleep(pause_s)
 
@@ -142,6 +146,11 @@ class _Keeper:
         else:
             self.ready_s = took_s
         self._ready.set()
+
+
+def _last_words(child: Child | None) -> str:
+    lines = child.last_lines(_TAIL_LINES) if child is not None else []
+    return "".join(f"\n    {readable(line)}" for line in lines)
 
 
 class Supervisor:

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.mesh.journal import Journal, loud
+from scripts.mesh.journal import Journal, loud, readable
 
 WARNING = {"event": "psp does not answer", "level": "warning", "time": "…", "psp": "sandbox"}
 
@@ -78,3 +78,25 @@ def test_silent_log_is_kept_short_and_never_shown(tmp_path: Path) -> None:
     assert (tmp_path / "access.log").stat().st_size == 0
     assert (tmp_path / "access.log.1").stat().st_size > 1000
     assert shown == []
+
+
+CRASH = {
+    "event": "uncaught",
+    "level": "critical",
+    "time": "…",
+    "exception": [{"exc_type": "OSError", "exc_value": "no space left", "frames": []}],
+}
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        (json.dumps({**WARNING, "level": "info"}), "info: psp does not answer psp=sandbox"),
+        (json.dumps(CRASH), "critical: uncaught (OSError: no space left)"),
+        ("Fatal Python error: Segmentation fault", "Fatal Python error: Segmentation fault"),
+        ("[1, 2]", "[1, 2]"),
+        ("x" * 1000, "x" * 300),
+    ],
+)
+def test_any_line_can_be_read(line: str, shown: str) -> None:
+    assert readable(line) == shown

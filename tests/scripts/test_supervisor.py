@@ -179,6 +179,29 @@ async def test_program_that_never_gets_ready_is_named_with_the_end_of_its_log(
     assert supervisor.pids == {}
 
 
+async def test_program_that_keeps_failing_is_shown_with_what_it_said_this_time(
+    journal: Journal, tmp_path: Path
+) -> None:
+    flag = tmp_path / "broken"
+    code = f"""
+import os, sys, time
+if os.path.exists({str(flag)!r}):
+    print('{{"event": "no such database", "level": "error"}}'); sys.exit(3)
+print("all is well", flush=True)
+open(sys.argv[1], "a").write("started a\\n")
+time.sleep(60)
+"""
+    supervisor = Supervisor([journal.program("a", code)], logs=tmp_path, report=journal.report)
+    await supervisor.start(ignore)
+    flag.touch()
+    os.kill(supervisor.pids["a"], signal.SIGKILL)
+    await eventually(lambda: any("It keeps failing" in said for _, said in journal.reports))
+    await supervisor.stop()
+    [said] = [said for _, said in journal.reports if "It keeps failing" in said]
+    assert said.splitlines()[1:] == ["    error: no such database"]
+    assert "all is well" in (tmp_path / "a.log").read_text()
+
+
 async def test_program_sees_only_the_environment_that_is_meant_for_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
