@@ -107,8 +107,7 @@ def spoil(url: str) -> None:
     """Damages the ledger so that nothing can be read from it."""
     if url.startswith("sqlite"):
         for path in (file_of(url), file_of(url).with_name(f"{file_of(url).name}-wal")):
-            if path.exists():
-                path.write_bytes(SPOILT * path.stat().st_size)
+            path.write_bytes(SPOILT * 65_536)
     else:
         name = make_url(url).database or ""
         shared_server().execute("DROP TABLE wallet.shard, wallet.entry", database=name)

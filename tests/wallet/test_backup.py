@@ -18,6 +18,7 @@ from services.wallet.store.copying import DamagedError, RevisionError
 from tests.conftest import Templates
 from tests.wallet.backups import (
     CLOCK,
+    SPOILT,
     copied,
     deposit,
     everything,
@@ -29,6 +30,7 @@ from tests.wallet.backups import (
     lose,
     restored,
     scalar,
+    spoil,
     write,
 )
 
@@ -121,6 +123,30 @@ async def test_restore_makes_another_incarnation_and_keeps_what_was_there(
     assert kept_seq == made.last_seq + 4
     await write(wallet_url, range(12))
     assert await findings(wallet_url, made.head) == []
+
+
+async def test_ledger_that_cannot_be_read_is_replaced_when_asked_and_kept_as_it_is(
+    wallet_url: str, tmp_path: Path
+) -> None:
+    await write(wallet_url, range(5))
+    made = await copied(wallet_url, tmp_path / "backup.db")
+    spoil(wallet_url)
+    with pytest.raises(OccupiedError, match="cannot be read"):
+        await restored(made.path, wallet_url)
+    done = await restored(made.path, wallet_url, replace=True)
+    assert done.lost is None
+    assert await findings(wallet_url, made.head) == []
+    await write(wallet_url, range(9))
+    assert await findings(wallet_url, made.head) == []
+    if wallet_url.startswith("sqlite"):
+        kept = file_of(wallet_url).with_name(done.replaced)
+        for path in (kept, kept.with_name(f"{kept.name}-wal")):
+            content = path.read_bytes()
+            assert content == SPOILT * len(content) != b"", path
+    else:
+        schema = done.replaced.removeprefix("schema ")
+        kept_seq = f"SELECT max(seq) FROM {schema}.transfer"  # noqa: S608 (a name of ours)
+        assert await scalar(wallet_url, kept_seq) == made.last_seq
 
 
 @pytest.mark.parametrize("target_engine", ["sqlite", "postgresql"])

@@ -83,7 +83,7 @@ async def load(source: Path, target: Database, tell: Tell) -> None:
     What the migrations have put there gives way to what the file holds.
     """
     async with target.transaction() as connection:
-        with closing(_open(source, "ro", immutable=True)) as reading:
+        with closing(open_file(source, "ro", immutable=True)) as reading:
             tables = _tables(reading)
             # History refuses to be deleted, also the first rows of a schema that nobody uses yet.
             for name in tables:
@@ -161,7 +161,7 @@ def check_file(path: Path) -> str:
         if beside.exists() and beside.stat().st_size:
             message = f"{beside.name} lies beside it: it is a database in use, and no backup"
             raise DamagedError(message)
-    with _damage_told(), closing(_open(path, "ro", immutable=True)) as file:
+    with _damage_told(), closing(open_file(path, "ro", immutable=True)) as file:
         faults = [row[0] for row in file.execute(f"PRAGMA integrity_check({_FAULTS_TOLD_MAX})")]
         if faults != ["ok"]:
             raise DamagedError("; ".join(faults))
@@ -176,13 +176,21 @@ def check_file(path: Path) -> str:
         return str(file.execute("SELECT version_num FROM alembic_version").fetchone()[0])
 
 
+def open_file(path: Path, mode: str, *, immutable: bool = False) -> sqlite3.Connection:
+    """Opens a file that is there; `immutable` leaves nothing behind beside it."""
+    address = f"{path.absolute().as_uri()}?mode={mode}{'&immutable=1' if immutable else ''}"
+    return sqlite3.connect(
+        address, uri=True, isolation_level=None, timeout=_BUSY_TIMEOUT_S, check_same_thread=False
+    )
+
+
 def finish_file(path: Path) -> None:
     """Makes a file complete in itself, and durable. Nobody may have it open.
 
     Raises:
         DamagedError: It cannot be done.
     """
-    with _damage_told(), closing(_open(path, "rw")) as file:
+    with _damage_told(), closing(open_file(path, "rw")) as file:
         [mode] = file.execute("PRAGMA journal_mode=DELETE").fetchone()
         if mode != "delete":
             message = f"{path.name} is in use"
@@ -209,8 +217,8 @@ def _copy_file(source: Path, target: Path, tell: Tell) -> None:
         raise DamagedError(message)
     with (
         _damage_told(),
-        closing(_open(source, "rw")) as reading,
-        closing(_open(target, "rw")) as writing,
+        closing(open_file(source, "ro")) as reading,
+        closing(open_file(target, "rw")) as writing,
     ):
         # A read that stays open: every step sees the same state. Otherwise SQLite would start
         # anew whenever the writer commits between two steps, and never end beside a busy one.
@@ -224,7 +232,7 @@ async def _export(source: Database, target: Path, tell: Tell) -> None:
     async with source.snapshot() as connection:
         revision = await connection.scalar(text("SELECT version_num FROM alembic_version"))
         await bring_up(file_url(target), revision=revision)
-        with closing(_open(target, "rw")) as writing:
+        with closing(open_file(target, "rw")) as writing:
             # Until all is written it is worth nothing, and then it is synced as a whole.
             for pragma in ("journal_mode=DELETE", "journal_mode=OFF", "synchronous=OFF"):
                 writing.execute(f"PRAGMA {pragma}")
@@ -265,14 +273,6 @@ def _damage_told() -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         raise DamagedError(str(error)) from error
-
-
-def _open(path: Path, mode: str, *, immutable: bool = False) -> sqlite3.Connection:
-    """Opens a file that is there; `immutable` leaves nothing behind beside it."""
-    address = f"{path.absolute().as_uri()}?mode={mode}{'&immutable=1' if immutable else ''}"
-    return sqlite3.connect(
-        address, uri=True, isolation_level=None, timeout=_BUSY_TIMEOUT_S, check_same_thread=False
-    )
 
 
 def _tables(file: sqlite3.Connection) -> list[str]:

@@ -29,6 +29,7 @@ from services.wallet.store.copying import (
     file_url,
     finish_file,
     load,
+    open_file,
     sync,
 )
 from services.wallet.store.session import LeaseTakenError, Session, open_session
@@ -88,6 +89,7 @@ class FilePlace:
     def __init__(self, database_url: str) -> None:
         self._path = Path(make_url(database_url).database or "").absolute()
         self._staged = self._path.with_name(f".{self._path.name}.restoring")
+        self._readable = False
 
     @asynccontextmanager
     async def held(self) -> AsyncIterator[None]:
@@ -109,12 +111,14 @@ class FilePlace:
         if not self._path.exists():
             return None
         try:
-            with closing(sqlite3.connect(self._path)) as file:
+            # Read-only, since SQLite deletes a log that it cannot use: evidence, where all is lost.
+            with closing(open_file(self._path, "ro")) as file:
                 if not file.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
                     return None
                 last_seq, epoch = file.execute(
                     "SELECT max(last_seq), max(epoch) FROM shard"
                 ).fetchone()
+                self._readable = True
                 return Occupant(last_seq, epoch or 0)
         except sqlite3.Error:
             return Occupant(None, 0)
@@ -166,10 +170,10 @@ class FilePlace:
         return kept.name if old is not None else ""
 
     def _settle(self) -> None:
-        """Writes back what is in the log of the old file, if that can be done."""
-        if not self._path.exists():
+        """Writes back what is in the log of the old file, if it can be read at all."""
+        if not self._readable:
             return
-        with suppress(sqlite3.Error), closing(sqlite3.connect(self._path)) as file:
+        with suppress(sqlite3.Error), closing(open_file(self._path, "rw")) as file:
             file.execute("PRAGMA journal_mode=DELETE")
 
 
