@@ -27,7 +27,7 @@ from services.wallet.store.copying import (
     read_shards,
     sync,
 )
-from services.wallet.store.replacing import Occupant, Place, open_place
+from services.wallet.store.replacing import Occupant, open_place
 from services.wallet.verify import Anchor, Audit, Progress
 
 Tell = Callable[[Copied | Progress | Finding], None]
@@ -176,14 +176,16 @@ async def restore(
         RevisionError: It is of a version that this code does not know.
         UnsoundError: The audit has found something in it.
     """
-    await asyncio.to_thread(check_file, backup)
+    revision = await asyncio.to_thread(check_file, backup)
     place = open_place(database_url)
     async with place.held():
         occupant = await place.find_occupant()
         if occupant is not None and occupant.last_seq != 0 and not replace:
             raise OccupiedError(occupant)
         try:
-            head, last_seq, incarnation = await _stage(place, backup, occupant, anchors, tell)
+            head, last_seq, incarnation = await _prepare(
+                await place.stage(backup, revision, tell), occupant, anchors, tell
+            )
             replaced = await place.put_in_place(clock.now().strftime(_STAMP))
         except BaseException:
             # The first failure is the one to tell.
@@ -218,15 +220,10 @@ async def adopt(database_url: str, *, tell: Tell, anchors: Sequence[Anchor] = ()
     return Restored(head, shard["last_seq"], incarnation)
 
 
-async def _stage(
-    place: Place,
-    backup: Path,
-    occupant: Occupant | None,
-    anchors: Sequence[Anchor],
-    tell: Tell,
+async def _prepare(
+    database: Database, occupant: Occupant | None, anchors: Sequence[Anchor], tell: Tell
 ) -> tuple[Anchor, int, str]:
-    """Makes the new ledger, proves it, and gives it another incarnation."""
-    database = await place.stage(backup, tell)
+    """Proves a ledger that is to take the place of another, and begins its incarnation."""
     try:
         await _prove(database, anchors, tell)
         [shard] = await read_shards(database)

@@ -25,7 +25,6 @@ from services.wallet.store.copying import (
     Copied,
     Tell,
     bring_up,
-    check_file,
     file_url,
     finish_file,
     load,
@@ -65,11 +64,15 @@ class Place(Protocol):
     async def find_occupant(self) -> Occupant | None:
         """Looks at what is there; None if there is nothing."""
 
-    async def stage(self, backup: Path, tell: Tell) -> Database:
-        """Makes a ledger from a backup, beside the one that is there, at the newest revision.
+    async def stage(self, backup: Path, revision: str, tell: Tell) -> Database:
+        """Makes a ledger from a backup, beside the one that is there, and migrates it.
+
+        Args:
+            backup: A file that was checked.
+            revision: Its revision.
+            tell: Told of progress.
 
         Raises:
-            DamagedError: The backup is no ledger, or not a whole one.
             RevisionError: It is of a version that this code does not know.
         """
 
@@ -123,8 +126,9 @@ class FilePlace:
         except sqlite3.Error:
             return Occupant(None, 0)
 
-    async def stage(self, backup: Path, tell: Tell) -> Database:
+    async def stage(self, backup: Path, revision: str, tell: Tell) -> Database:
         """Copies the backup into a file in the same folder."""
+        del revision  # the file says it itself
         await self.discard()
         await asyncio.to_thread(self._copy, backup, tell)
         url = file_url(self._staged)
@@ -146,7 +150,6 @@ class FilePlace:
             shutil.copyfileobj(reading, writing)
         size = self._staged.stat().st_size
         tell(Copied(size, size, "bytes"))
-        check_file(self._staged)
 
     def _swap(self, stamp: str) -> str:
         finish_file(self._staged)
@@ -212,9 +215,8 @@ class SchemaPlace:
         finally:
             await database.close()
 
-    async def stage(self, backup: Path, tell: Tell) -> Database:
+    async def stage(self, backup: Path, revision: str, tell: Tell) -> Database:
         """Loads the backup into another schema."""
-        revision = await asyncio.to_thread(check_file, backup)
         await self.discard()
         await bring_up(self._url, schema=_RESTORING, revision=revision)
         staged = Database(self._url, schema=_RESTORING)
