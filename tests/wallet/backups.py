@@ -10,7 +10,7 @@ from sqlalchemy.engine import make_url
 from services.kit.clock import SystemClock
 from services.kit.database import Database
 from services.wallet.backup import BackedUp, Restored, back_up, restore
-from services.wallet.domain import Deposit, Key, OpenWallet, PlayerId
+from services.wallet.domain import Adjust, Bucket, Deposit, Key, OpenWallet, PlayerId
 from services.wallet.domain.history import Finding
 from services.wallet.service import WalletService
 from services.wallet.verify import Anchor, Audit
@@ -37,6 +37,27 @@ async def write(url: str, numbers: range) -> None:
     opening = OpenWallet(key=Key("t", "player", "open"), player_id=PLAYER, currency_code="EUR")
     await service.submit(opening)
     await asyncio.gather(*(service.submit(deposit(number)) for number in numbers))
+    await service.stop()
+
+
+async def write_at_length(url: str, count: int) -> None:
+    """Writes corrections with much to read: 0.5 kB each, and more with all that goes with them."""
+    service = WalletService(url, CLOCK)
+    await service.start()
+
+    def correction(number: int) -> Adjust:
+        return Adjust(
+            key=Key("t", "office", f"correction-{number}"),
+            player_id=PLAYER,
+            currency_code="EUR",
+            amount=1,
+            bucket=Bucket.CASH,
+            reason="because " * 60,
+            actor="a",
+            approver="b",
+        )
+
+    await asyncio.gather(*(service.submit(correction(number)) for number in range(count)))
     await service.stop()
 
 

@@ -10,11 +10,17 @@ import pytest
 from typer.testing import CliRunner
 
 from scripts.auditing.__main__ import app
-from services.wallet.backup import OccupiedError, TargetExistsError, UnsoundError, adopt
+from services.wallet.backup import (
+    OccupiedError,
+    TargetExistsError,
+    UnsoundError,
+    adopt,
+    back_up,
+)
 from services.wallet.domain import Outcome
 from services.wallet.service import WalletService
 from services.wallet.store import LeaseTakenError
-from services.wallet.store.copying import DamagedError, RevisionError
+from services.wallet.store.copying import Copied, DamagedError, RevisionError
 from tests.conftest import Templates
 from tests.wallet.backups import (
     CLOCK,
@@ -32,6 +38,7 @@ from tests.wallet.backups import (
     scalar,
     spoil,
     write,
+    write_at_length,
 )
 
 # What a backup is.
@@ -49,6 +56,32 @@ async def test_backup_holds_what_its_ledger_held(wallet_url: str, tmp_path: Path
     assert files_in(tmp_path) == [made.path]
     assert await everything(f"sqlite+aiosqlite:///{made.path}") == before
     assert await everything(wallet_url) == before
+
+
+async def test_backup_of_a_file_is_of_one_moment_and_ends_beside_a_busy_writer(
+    templates: Templates, tmp_path: Path
+) -> None:
+    url = templates.copy("services.wallet", "sqlite")
+    await write(url, range(1))
+    await write_at_length(url, 4_000)
+    before = await everything(url)
+    steps: list[Copied] = []
+
+    def commit_between_steps(event: object) -> None:
+        assert isinstance(event, Copied)
+        steps.append(event)
+        with contextlib.closing(sqlite3.connect(file_of(url), isolation_level=None)) as file:
+            file.execute("UPDATE player SET version = version + 1")
+
+    target = tmp_path / "backup.db"
+    await back_up(url, target, clock=CLOCK, tell=commit_between_steps, verified=False)
+    done = [each.done for each in steps]
+    # SQLite would have begun anew after each commit.
+    assert len(done) > 2
+    assert done == sorted(set(done))
+    assert done[-1] == steps[-1].of
+    assert await everything(f"sqlite+aiosqlite:///{target}") == before
+    assert await everything(url) != before
 
 
 async def test_backup_overwrites_nothing(wallet_url: str, tmp_path: Path) -> None:

@@ -25,8 +25,8 @@ from services.wallet.tables import METADATA, SHARD
 
 PACKAGE = "services.wallet"
 SCHEMA = "wallet"
-# 4 MiB with SQLite's usual pages.
-_PAGES_A_STEP = 1_024
+# 1 MiB with SQLite's usual pages.
+_PAGES_A_STEP = 256
 _ROWS_A_STEP = 5_000
 _BUSY_TIMEOUT_S = 5.0
 _FAULTS_TOLD_MAX = 5
