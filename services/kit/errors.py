@@ -56,14 +56,18 @@ class InvalidRequestError(ServiceError):
     reason = ErrorReason.Name(ErrorReason.ERROR_REASON_INVALID_REQUEST)
 
     def __init__(self, violations: Mapping[str, str]) -> None:
-        """Names each field that breaks a rule, by its path, and the rule."""
+        """Names each field that breaks a rule, by its path, and the rule; no path: the whole."""
         bad = error_details_pb2.BadRequest(
             field_violations=[
                 error_details_pb2.BadRequest.FieldViolation(field=field, description=rule)
                 for field, rule in violations.items()
             ]
         )
-        listed = "; ".join(f"{field}: {rule}" for field, rule in violations.items())
+        listed = "; ".join(
+            # As the edge says it.
+            f"{field or 'the body'}: {rule}"
+            for field, rule in violations.items()
+        )
         super().__init__(f"invalid request: {listed}", details=[bad], fields=",".join(violations))
 
 

@@ -16,6 +16,7 @@ from cachetools import LRUCache
 from services.kit.call import Call, Caller
 from services.kit.contract import Level
 from services.kit.errors import (
+    CallerNotAllowedError,
     CredentialInvalidError,
     CredentialMissingError,
     TokenExpiredError,
@@ -123,15 +124,17 @@ class TokenAuthenticator:
 
         Raises:
             CredentialMissingError: There is no bearer token.
-            CredentialInvalidError: It is not valid, or names another kind of subject.
+            CredentialInvalidError: It is not valid.
             TokenExpiredError: It was valid.
+            CallerNotAllowedError: It is valid, and names another kind of subject.
         """
         given = call.text("authorization")
         if not given.startswith(_BEARER):
             raise CredentialMissingError(f"AUTH_LEVEL_{self._level.name}")
         claims = await self._verifier.claims(given[len(_BEARER) :])
         if claims["kind"] not in self._kinds:
-            raise CredentialInvalidError
+            # Not a fault of the token: a client that were told so would log in again, for nothing.
+            raise CallerNotAllowedError(caller=claims["sub"], method=call.method.full_name)
         return Caller(
             service=service,
             subject_id=claims["sub"],

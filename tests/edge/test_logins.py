@@ -113,4 +113,8 @@ async def test_operator_helps_a_player_who_forgot_the_password(
     unlocked = await browser.post(f"{path}:unlock", json=unlock, headers=bearer(operator))
     assert unlocked.json() == {}
     not_an_operator = await browser.post(f"{path}:unlock", json=unlock, headers=bearer(player))
-    assert told(not_an_operator) == (401, "CREDENTIAL_INVALID", {})
+    assert told(not_an_operator) == (
+        403,
+        "CALLER_NOT_ALLOWED",
+        {"caller": player_id, "method": "croupier.security.v1.SecurityService/UnlockCredential"},
+    )

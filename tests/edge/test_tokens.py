@@ -59,7 +59,7 @@ def credentials(tokens: TokenIssuer) -> list[tuple[str, dict[str, str], str]]:
         ("an unknown key", dict(TokenIssuer("other").player(PLAYER_ID)), "CREDENTIAL_INVALID"),
         ("another issuer", own(iss="someone"), "CREDENTIAL_INVALID"),
         ("another audience", own(aud="someone"), "CREDENTIAL_INVALID"),
-        ("an operator", dict(tokens.operator("admin")), "CREDENTIAL_INVALID"),
+        ("an operator", dict(tokens.operator("admin")), "CALLER_NOT_ALLOWED"),
         ("an expired token", own(exp=now - 60), "TOKEN_EXPIRED"),
         ("a token just expired", own(exp=now - 1), "TOKEN_EXPIRED"),
         ("a token of tomorrow", own(nbf=now + 3600), "CREDENTIAL_INVALID"),
@@ -71,7 +71,8 @@ async def test_player_method_refuses_what_is_no_players_token(
 ) -> None:
     for name, headers, expected in credentials(tokens):
         status, reason, metadata = told(await client.get(PATH, headers=headers))
-        assert (status, reason) == (401, expected), name
+        code = 403 if expected == "CALLER_NOT_ALLOWED" else 401
+        assert (status, reason) == (code, expected), name
         if expected == "CREDENTIAL_MISSING":
             assert metadata == {"level": "AUTH_LEVEL_PLAYER"}
     assert mesh.received == []
@@ -88,7 +89,10 @@ async def test_grpc_clients_learn_the_reason_too(
                 metadata=tuple(headers.items()),
                 timeout=5,
             )
-        assert raised.value.code() is grpc.StatusCode.UNAUTHENTICATED, name
+        code = grpc.StatusCode.UNAUTHENTICATED
+        if expected == "CALLER_NOT_ALLOWED":
+            code = grpc.StatusCode.PERMISSION_DENIED
+        assert raised.value.code() is code, name
         assert info_of(raised.value).reason == f"ERROR_REASON_{expected}", name
     assert mesh.received == []
 
@@ -136,7 +140,7 @@ async def test_operator_needs_the_role(
     analyst = await client.post(path, headers=dict(tokens.operator("analyst")))
     assert told(analyst)[:2] == (403, "CALLER_NOT_ALLOWED")
     as_player = await client.post(path, headers=player)
-    assert told(as_player)[:2] == (401, "CREDENTIAL_INVALID")
+    assert told(as_player)[:2] == (403, "CALLER_NOT_ALLOWED")
     nobody = await client.post(path)
     assert told(nobody) == (401, "CREDENTIAL_MISSING", {"level": "AUTH_LEVEL_OPERATOR"})
     assert mesh.received == []

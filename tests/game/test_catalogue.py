@@ -37,7 +37,7 @@ async def test_operator_calls_climb_the_ladder(house: House) -> None:
         anonymous = await refusal(call(request))
         assert anonymous[:2] == (grpc.StatusCode.UNAUTHENTICATED, "CREDENTIAL_MISSING"), name
         player = await refusal(call(request, metadata=house.login()))
-        assert player[:2] == (grpc.StatusCode.UNAUTHENTICATED, "CREDENTIAL_INVALID"), name
+        assert player[:2] == (grpc.StatusCode.PERMISSION_DENIED, "CALLER_NOT_ALLOWED"), name
         cashier = await refusal(call(request, metadata=house.operator("cashier")))
         assert cashier[:2] == (grpc.StatusCode.PERMISSION_DENIED, "CALLER_NOT_ALLOWED"), name
     for name, request in OPERATOR_CALLS.items():
@@ -191,4 +191,4 @@ async def test_games_are_for_players_only(stocked: House) -> None:
     anonymous = await refusal(stocked.games.ListGames(request))
     assert anonymous[:2] == (grpc.StatusCode.UNAUTHENTICATED, "CREDENTIAL_MISSING")
     operator = await refusal(stocked.games.ListGames(request, metadata=stocked.operator()))
-    assert operator[:2] == (grpc.StatusCode.UNAUTHENTICATED, "CREDENTIAL_INVALID")
+    assert operator[:2] == (grpc.StatusCode.PERMISSION_DENIED, "CALLER_NOT_ALLOWED")

@@ -101,7 +101,7 @@ async def test_launch_is_for_players_only(stocked: House) -> None:
     anonymous = await refusal(stocked.games.LaunchGame(request))
     assert anonymous[:2] == (grpc.StatusCode.UNAUTHENTICATED, "CREDENTIAL_MISSING")
     operator = await refusal(stocked.games.LaunchGame(request, metadata=stocked.operator()))
-    assert operator[:2] == (grpc.StatusCode.UNAUTHENTICATED, "CREDENTIAL_INVALID")
+    assert operator[:2] == (grpc.StatusCode.PERMISSION_DENIED, "CALLER_NOT_ALLOWED")
     forged = TokenIssuer("test-key").player(factory.PLAYER_ID)
     forger = await refusal(stocked.games.LaunchGame(request, metadata=forged))
     assert forger[:2] == (grpc.StatusCode.UNAUTHENTICATED, "CREDENTIAL_INVALID")

@@ -147,7 +147,7 @@ async def test_rounds_are_for_players_only(stocked: House) -> None:
     anonymous = await refusal(stocked.games.ListRounds(request))
     assert anonymous[:2] == (grpc.StatusCode.UNAUTHENTICATED, "CREDENTIAL_MISSING")
     operator = await refusal(stocked.games.ListRounds(request, metadata=stocked.operator()))
-    assert operator[:2] == (grpc.StatusCode.UNAUTHENTICATED, "CREDENTIAL_INVALID")
+    assert operator[:2] == (grpc.StatusCode.PERMISSION_DENIED, "CALLER_NOT_ALLOWED")
 
 
 async def test_rounds_are_listed_newest_first_and_page_by_page(stocked: House) -> None:

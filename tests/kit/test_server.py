@@ -169,7 +169,6 @@ async def test_player_method_refuses_what_is_not_a_players_token(
         (forger.player(PLAYER_ID), "CREDENTIAL_INVALID"),
         (tokens.player(PLAYER_ID, iss="someone"), "CREDENTIAL_INVALID"),
         (tokens.player(PLAYER_ID, aud="other"), "CREDENTIAL_INVALID"),
-        (tokens.operator("admin"), "CREDENTIAL_INVALID"),
         (tokens.player(PLAYER_ID, exp=now - 1), "TOKEN_EXPIRED"),
     ]
     for metadata, reason in rows:
@@ -179,6 +178,22 @@ async def test_player_method_refuses_what_is_not_a_players_token(
             grpc.StatusCode.UNAUTHENTICATED,
             f"ERROR_REASON_{reason}",
         ), metadata
+
+
+async def test_token_that_is_valid_and_names_another_kind_of_subject_is_not_allowed(
+    port: int, connect: Connect, tokens: TokenIssuer
+) -> None:
+    edge = stub(connect(port, to="wallet", as_service="edge"))
+    operator = tokens.operator("admin", sub="0198c0de-0000-7000-8000-00000000000a")
+    code, info = await refusal(
+        edge.ListBalances(wallet_service_pb2.ListBalancesRequest(), metadata=operator)
+    )
+    assert code is grpc.StatusCode.PERMISSION_DENIED
+    assert info.reason == "ERROR_REASON_CALLER_NOT_ALLOWED"
+    assert dict(info.metadata) == {
+        "caller": "0198c0de-0000-7000-8000-00000000000a",
+        "method": "croupier.wallet.v1.WalletService/ListBalances",
+    }
 
 
 async def test_service_may_not_use_a_players_token(
@@ -216,6 +231,21 @@ async def test_request_that_breaks_a_rule_names_the_field(port: int, connect: Co
     assert code is grpc.StatusCode.INVALID_ARGUMENT
     assert info.reason == "ERROR_REASON_INVALID_REQUEST"
     assert info.metadata["fields"] == "player_id,currency_code"
+
+
+async def test_request_that_is_no_message_of_its_type_is_told_as_the_edge_does(
+    port: int, connect: Connect
+) -> None:
+    call = connect(port, to="wallet", as_service="game").unary_unary(
+        "/croupier.wallet.v1.WalletService/GetBalance",
+        request_serializer=bytes,
+        response_deserializer=bytes,
+    )
+    with pytest.raises(grpc.aio.AioRpcError) as raised:
+        await call(b"\x0a\xff\xff", timeout=20)
+    assert raised.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    told = "invalid request: the body: is not a message of this type"
+    assert raised.value.details() == told
 
 
 async def test_unexpected_exception_says_nothing(port: int, connect: Connect) -> None:

@@ -81,8 +81,8 @@ async def test_player_methods_know_the_caller_by_the_token(world: World) -> None
         (
             edge,
             world.tokens.operator("admin"),
-            grpc.StatusCode.UNAUTHENTICATED,
-            "CREDENTIAL_INVALID",
+            grpc.StatusCode.PERMISSION_DENIED,
+            "CALLER_NOT_ALLOWED",
         ),
         (
             game,

@@ -253,8 +253,8 @@ async def test_limits_are_for_the_player_alone(world: World) -> None:
         ((), grpc.StatusCode.UNAUTHENTICATED, "CREDENTIAL_MISSING"),
         (
             world.tokens.operator("admin"),
-            grpc.StatusCode.UNAUTHENTICATED,
-            "CREDENTIAL_INVALID",
+            grpc.StatusCode.PERMISSION_DENIED,
+            "CALLER_NOT_ALLOWED",
         ),
         (world.tokens.player(nobody), grpc.StatusCode.NOT_FOUND, "PLAYER_NOT_FOUND"),
     ]

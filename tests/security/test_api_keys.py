@@ -120,15 +120,20 @@ async def test_only_an_admin_makes_and_revokes_keys(security: Security) -> None:
     player = await security.player()
     create_one = security_service_pb2.CreateApiKeyRequest(provider_id="acme")
     revoke_one = security_service_pb2.RevokeApiKeyRequest(api_key_id=str(uuid4()))
-    for method, request in (
-        (security.edge.CreateApiKey, create_one),
-        (security.edge.RevokeApiKey, revoke_one),
-    ):
+    for name, request in (("CreateApiKey", create_one), ("RevokeApiKey", revoke_one)):
+        method = getattr(security.edge, name)
         await refused(
             method(request), "UNAUTHENTICATED", "CREDENTIAL_MISSING", level="AUTH_LEVEL_OPERATOR"
         )
-        for token in (player.metadata, TokenIssuer().operator("admin")):
-            await refused(method(request, metadata=token), "UNAUTHENTICATED", "CREDENTIAL_INVALID")
+        forged = TokenIssuer().operator("admin")
+        await refused(method(request, metadata=forged), "UNAUTHENTICATED", "CREDENTIAL_INVALID")
+        await refused(
+            method(request, metadata=player.metadata),
+            "PERMISSION_DENIED",
+            "CALLER_NOT_ALLOWED",
+            caller=player.player_id,
+            method=f"croupier.security.v1.SecurityService/{name}",
+        )
 
 
 async def test_only_game_verifies_keys(security: Security) -> None:

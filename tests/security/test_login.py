@@ -272,8 +272,10 @@ async def test_players_token_opens_no_operators_method(security: Security) -> No
     request = security_service_pb2.CreateApiKeyRequest(provider_id="acme")
     await refused(
         security.edge.CreateApiKey(request, metadata=bearer(player.tokens.access_token)),
-        "UNAUTHENTICATED",
-        "CREDENTIAL_INVALID",
+        "PERMISSION_DENIED",
+        "CALLER_NOT_ALLOWED",
+        caller=player.player_id,
+        method="croupier.security.v1.SecurityService/CreateApiKey",
     )
 
 

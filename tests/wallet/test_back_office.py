@@ -184,7 +184,7 @@ async def test_method_admits_its_roles_and_nobody_else(
     refused = await refusal(call(request))
     assert refused.reason == "ERROR_REASON_CREDENTIAL_MISSING"
     refused = await refusal(call(request, metadata=tokens.player(player_id)))
-    assert refused.reason == "ERROR_REASON_CREDENTIAL_INVALID"
+    assert refused.reason == "ERROR_REASON_CALLER_NOT_ALLOWED"
     others = ROLES - set(METHODS[method])
     refused = await refusal(call(request, metadata=tokens.operator(*others)))
     assert refused.code is grpc.StatusCode.PERMISSION_DENIED

@@ -19,6 +19,7 @@ class Authenticator(Protocol):
             CredentialMissingError: The call carries none.
             CredentialInvalidError: It is not valid.
             TokenExpiredError: It was valid.
+            CallerNotAllowedError: It is valid, and proves somebody of another kind.
         """
 
 
