@@ -1,5 +1,6 @@
 """How an answer of the ledger leaves a single call."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from services.wallet.domain import Answer, Operation, Result
@@ -18,10 +19,12 @@ async def submitted(service: WalletService, context: Any, operation: Operation) 
     span = operation.trace
     if span is not None:
         span.set_attribute("croupier.transaction_id", operation.key.id)
-    return accepted(context, [await service.submit(operation)])[0]
+    return accepted(context, [operation], [await service.submit(operation)])[0]
 
 
-def accepted(context: Any, answers: list[Answer]) -> list[Result]:
+def accepted(
+    context: Any, operations: Sequence[Operation], answers: Sequence[Answer]
+) -> list[Result]:
     """Returns the results of operations that stand and fall together, and tells of a replay.
 
     Raises:
@@ -29,8 +32,12 @@ def accepted(context: Any, answers: list[Answer]) -> list[Result]:
     """
     if all(answer.replayed for answer in answers):
         context.set_trailing_metadata(_REPLAYED)
-    refused = [each.result for each in answers if not each.result.outcome.success]
+    refused = [
+        (answer.result, operation)
+        for operation, answer in zip(operations, answers, strict=True)
+        if not answer.result.outcome.success
+    ]
     if refused:
         # The others are only LINKED_FAILED, which comes after all other outcomes.
-        raise RefusedError(min(refused, key=lambda result: result.outcome))
+        raise RefusedError(*min(refused, key=lambda pair: pair[0].outcome))
     return [answer.result for answer in answers]

@@ -79,7 +79,9 @@ class BackOfficeServicer(back_office_service_pb2_grpc.BackOfficeServiceServicer)
         group, rounded_off = operations.exchange_funds(
             request, caller().subject_id, running_trace()
         )
-        given, received = accepted(context, await self._service.submit_group(group))
+        given, received = accepted(
+            context, group.operations, await self._service.submit_group(group)
+        )
         return back_office.ExchangeFundsResponse(
             given=result_message(given), received=result_message(received), rounded_off=rounded_off
         )

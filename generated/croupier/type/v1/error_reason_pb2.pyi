@@ -52,7 +52,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
         {"reason": "ERROR_REASON_TOKEN_EXPIRED", "domain": "croupier", "metadata": {}}
     """
     ERROR_REASON_CALLER_NOT_ALLOWED: _ErrorReason.ValueType  # 5
-    """PERMISSION_DENIED: the caller is known, and the method does not admit it.
+    """PERMISSION_DENIED: the caller is known, and the method does not admit it: a service, a person
+    without one of its roles, or a valid token of another kind, such as a player's for a method of
+    operators. Another token for the same person changes nothing.
 
         {"reason": "ERROR_REASON_CALLER_NOT_ALLOWED", "domain": "croupier",
          "metadata": {"caller": "analytics", "method": "croupier.wallet.v1.WalletService/Bet"}}
@@ -131,7 +133,9 @@ ERROR_REASON_TOKEN_EXPIRED: ErrorReason.ValueType  # 4
     {"reason": "ERROR_REASON_TOKEN_EXPIRED", "domain": "croupier", "metadata": {}}
 """
 ERROR_REASON_CALLER_NOT_ALLOWED: ErrorReason.ValueType  # 5
-"""PERMISSION_DENIED: the caller is known, and the method does not admit it.
+"""PERMISSION_DENIED: the caller is known, and the method does not admit it: a service, a person
+without one of its roles, or a valid token of another kind, such as a player's for a method of
+operators. Another token for the same person changes nothing.
 
     {"reason": "ERROR_REASON_CALLER_NOT_ALLOWED", "domain": "croupier",
      "metadata": {"caller": "analytics", "method": "croupier.wallet.v1.WalletService/Bet"}}

@@ -180,7 +180,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
 
         {"reason": "ERROR_REASON_LIMIT_REACHED", "domain": "croupier",
          "metadata": {"kind": "loss", "period": "day", "max_minor_units": "10000",
-         "used_minor_units": "9900"}}
+         "used_minor_units": "9900", "scope": "player"}}
     """
     ERROR_REASON_BONUS_MAX_BET: _ErrorReason.ValueType  # 39
     """FAILED_PRECONDITION: the stake is larger than the active bonus allows.
@@ -207,7 +207,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call to the wallet failed. Values 20 and up are refusals that the ledger stored: each is
-    the `Outcome` of the same number, and the status carries the `Result` as a detail.
+    the `Outcome` of the same number, and the status carries the `Result` as a detail. Their metadata
+    also has the `source` and `transaction_id` of the movement that was refused, and its `hold_id`,
+    `reference` and `round_id` only if it names one.
     """
 
 ERROR_REASON_UNSPECIFIED: ErrorReason.ValueType  # 0
@@ -368,7 +370,7 @@ ERROR_REASON_LIMIT_REACHED: ErrorReason.ValueType  # 38
 
     {"reason": "ERROR_REASON_LIMIT_REACHED", "domain": "croupier",
      "metadata": {"kind": "loss", "period": "day", "max_minor_units": "10000",
-     "used_minor_units": "9900"}}
+     "used_minor_units": "9900", "scope": "player"}}
 """
 ERROR_REASON_BONUS_MAX_BET: ErrorReason.ValueType  # 39
 """FAILED_PRECONDITION: the stake is larger than the active bonus allows.
