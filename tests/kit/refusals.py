@@ -20,6 +20,7 @@ class Refusal:
     metadata: dict[str, str]
     info: error_details_pb2.ErrorInfo
     status: status_pb2.Status
+    trailing: dict[str, str | bytes]
 
     def detail(self, kind: Any) -> Any:
         """Returns the detail of a type; fails if there is none."""
@@ -33,7 +34,8 @@ async def refusal(call: Awaitable[Any]) -> Refusal:
     with pytest.raises(grpc.aio.AioRpcError) as raised:
         await call
     trailing: Any = raised.value.trailing_metadata()
-    details = dict(tuple(trailing)).get(DETAILS_KEY)
+    trailing = dict(tuple(trailing))
+    details = trailing.get(DETAILS_KEY)
     assert isinstance(details, bytes), raised.value
     info = error_info_of(details)
     assert info is not None
@@ -44,4 +46,5 @@ async def refusal(call: Awaitable[Any]) -> Refusal:
         metadata=dict(info.metadata),
         info=info,
         status=status_pb2.Status.FromString(details),
+        trailing=trailing,
     )

@@ -106,6 +106,8 @@ async def test_bet_above_the_balance_is_refused_for_ever(
     await wallet.edge.Deposit(deposit(player_id, 500), metadata=tokens.operator("cashier"))
     again = await refusal(wallet.game.Bet(request))
     assert again.status == refused.status
+    assert "croupier-replayed" not in refused.trailing
+    assert again.trailing["croupier-replayed"] == "1"
 
 
 async def test_hundred_bets_at_once_on_a_balance_that_covers_ten(

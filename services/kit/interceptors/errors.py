@@ -42,7 +42,8 @@ async def abort(call: Call, error: ServiceError) -> NoReturn:
     await call.context.abort(
         _CODES[status.code],
         status.message,
-        ((DETAILS_KEY, status.SerializeToString()),),
+        # What the method has set stays; `abort` alone would replace it.
+        (*(call.context.trailing_metadata() or ()), (DETAILS_KEY, status.SerializeToString())),
     )
     raise asyncio.CancelledError  # abort never returns; this tells the type checker so
 
