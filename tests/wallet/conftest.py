@@ -8,6 +8,24 @@ from tests.kit.clock import ManualClock
 from tests.wallet.teller import Teller
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--load",
+        type=int,
+        default=1,
+        help="How many times as much the ledger's load tests send (and as long they may take).",
+    )
+
+
+@pytest.fixture
+def load(pytestconfig: pytest.Config, request: pytest.FixtureRequest) -> int:
+    """How many times as much a load test shall send; its time is measured out with it."""
+    times = int(pytestconfig.getoption("--load", default=1))
+    if times > 1:
+        request.node.add_marker(pytest.mark.timeout(120 * times))
+    return times
+
+
 @pytest.fixture
 def wallet_url(database_url: Callable[[str], str]) -> str:
     """The address of a fresh, migrated wallet database."""

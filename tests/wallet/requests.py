@@ -12,10 +12,10 @@ from tests.wallet.running import RunningWallet
 
 
 async def funded_player(
-    wallet: RunningWallet, tokens: TokenIssuer, minor_units: int = 10_000
+    wallet: RunningWallet, tokens: TokenIssuer, minor_units: int = 10_000, *, player_id: str = ""
 ) -> str:
     """Makes a player with cash in EUR; the usual 100.00."""
-    player_id = new_id()
+    player_id = player_id or new_id()
     await wallet.player.OpenWallet(open_wallet(player_id))
     await wallet.edge.Deposit(deposit(player_id, minor_units), metadata=tokens.operator("cashier"))
     return player_id
