@@ -46,8 +46,9 @@ def backup(
 ) -> None:
     """Copies a ledger into one file, while the wallet serves, and proves the copy.
 
-    The file is an SQLite ledger, from PostgreSQL too. `restore` makes either of it. On PostgreSQL
-    this is the copy beside your physical backup with WAL archiving, and not instead of it.
+    The file is an SQLite ledger, from PostgreSQL too, and `restore` makes either of it.
+
+    On PostgreSQL it stands beside physical backups with an archived log, and not in their place.
 
     Exit code 1: the ledger or its copy is not sound, and no file was made. 2: nothing was done.
     """
@@ -81,8 +82,7 @@ def restore_backup(
 
     The new ledger takes its place when it is complete and proven; a failure leaves the old one.
 
-    Exit code 1: the backup is damaged or not sound. 2: refused, since a wallet writes the ledger
-    or one is there and `--replace` was not said.
+    Exit code 1: the backup is damaged or not sound. 2: refused, and nothing was done.
     """
     if not backup.is_file():
         raise typer.BadParameter(f"there is no file {backup}")
@@ -104,7 +104,10 @@ def restore_backup(
         f" head {told_anchor(made.head)}"
     )
     if made.replaced:
-        report.console.print(f"the ledger that was there is kept as {made.replaced}", markup=False)
+        report.console.print(
+            f"the ledger that was there is kept as {made.replaced}, until you remove it",
+            markup=False,
+        )
     _tell_next(report, made)
 
 
@@ -114,8 +117,9 @@ def adopt_restored(
 ) -> None:
     """Proves a ledger that other tools brought back, and begins its new incarnation.
 
-    For a restored pg_basebackup, a recovery to a point in time or a snapshot of a disk, before the
-    wallet starts on it. Exit code 1: it is not sound, and nothing was changed. 2: refused.
+    After a pg_basebackup, a recovery to a point in time or a snapshot, before the wallet starts.
+
+    Exit code 1: it is not sound, and nothing was changed. 2: refused, and nothing was done.
     """
     report = Report()
 

@@ -57,8 +57,9 @@ def statement(  # noqa: PLR0913 (the options of a command)
 ) -> None:
     """Writes a player's statement as CSV: opening balance, entries oldest first, closing balance.
 
-    Amounts stand in minor units and in decimals. Ids that a spreadsheet would take for a formula
-    begin with an apostrophe. Without the closing line a statement is not complete.
+    Amounts stand in minor units and in decimals. Without its closing line it is not complete.
+
+    Ids that a spreadsheet would take for formulas begin with an apostrophe.
 
     Exit code 1: the entries do not add up. 2: there is no such account, or the file exists.
     """
