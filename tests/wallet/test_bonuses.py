@@ -131,7 +131,11 @@ def test_the_bet_that_completes_the_wagering_releases_the_bonus() -> None:
     assert state(book, granted) is BonusState.RELEASED
     assert (book.cash, book.bonus) == (40, 0)
     release = book.transfers[-1]
-    assert (release.kind, release.source, release.amount) == (Kind.RELEASE_BONUS, "wallet:rules", 40)
+    assert (release.kind, release.source, release.amount) == (
+        Kind.RELEASE_BONUS,
+        "wallet:rules",
+        40,
+    )
 
 
 def test_a_bonus_without_wagering_is_cash_at_once() -> None:
@@ -254,3 +258,40 @@ def test_expiry_takes_what_is_left() -> None:
     book.wake()
     assert (state(book, granted), book.bonus) == (BonusState.EXPIRED, 0)
     assert book.house() == {"bonus_cost": -15, "game": 15}
+
+
+def test_a_bonus_from_its_grant_to_its_release_to_the_unit() -> None:
+    book = Passbook()
+    book.give(100)
+    granted = grant(book, 101, 300)
+    statement = []
+    for operation in (
+        # Cash first; the rest of the stake is the bonus's.
+        book.bet(133, id="b1", round_key="r1"),
+        # 33 of 133 belong to the bonus: 77 * 33 // 133 = 19.
+        book.win(77, id="w1", round_key="r1"),
+        # Taken back in the same parts.
+        book.rollback("w1"),
+        book.win(266, round_key="r1"),
+        # It begins with the cash again: 200 + 60.
+        book.bet(260, id="b2", round_key="r2"),
+        # 393 have been wagered, so the bonus has become cash, and what it paid returns as cash.
+        book.win(13, round_key="r2"),
+        book.rollback("b2"),
+    ):
+        result = book.apply(operation)
+        assert result.outcome is Outcome.APPLIED
+        statement.append((result.bonus_amount, book.cash, book.bonus, state(book, granted)))
+    active, released = BonusState.ACTIVE, BonusState.RELEASED
+    assert statement == [
+        (33, 0, 68, active),
+        (19, 58, 87, active),
+        (19, 0, 68, active),
+        (66, 200, 134, active),
+        # Released by the bet: the 74 that were left are cash.
+        (60, 74, 0, released),
+        (3, 87, 0, released),
+        (60, 347, 0, released),
+    ]
+    # The player has 347, of which 100 were paid in, 101 given, and 146 won of the game.
+    assert book.house() == {"psp": -100, "bonus_cost": -101, "game": -146}

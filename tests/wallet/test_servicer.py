@@ -163,10 +163,12 @@ async def test_closed_round_takes_wins_and_no_bets(wallet: RunningWallet, player
     assert await cash(wallet, player_id) == 9_300
 
 
-async def test_restricted_player_is_paid_and_does_not_bet(
-    wallet: RunningWallet, player_id: str
+async def test_player_excluded_in_mid_round_is_paid_and_may_leave_with_the_money(
+    wallet: RunningWallet, player_id: str, tokens: TokenIssuer
 ) -> None:
+    operator = tokens.operator("cashier")
     await wallet.game.Bet(bet(player_id, 1_000, "b1"))
+    await wallet.game.Bet(bet(player_id, 500, "b2", round_id="round-2"))
     await wallet.player.SetRestrictions(
         wallet_service_pb2.SetRestrictionsRequest(
             request_id=new_id(),
@@ -174,10 +176,22 @@ async def test_restricted_player_is_paid_and_does_not_bet(
             restrictions=[wallet_pb2.RESTRICTION_NO_BET, wallet_pb2.RESTRICTION_NO_DEPOSIT],
         )
     )
-    refused = await refusal(wallet.game.Bet(bet(player_id, 1_000)))
-    assert refused.reason == "ERROR_REASON_PLAYER_RESTRICTED"
+    paying_in = wallet.edge.Deposit(deposit(player_id, 500), metadata=operator)
+    for refused in (wallet.game.Bet(bet(player_id, 1_000)), paying_in):
+        assert (await refusal(refused)).reason == "ERROR_REASON_PLAYER_RESTRICTED"
     await wallet.game.Win(win(player_id, 2_000, reference_transaction_id="b1"))
+    await wallet.game.Rollback(rollback(player_id, "b2", round_id="round-2"))
     assert await cash(wallet, player_id) == 11_000
+    leaving = back_office_service_pb2.HoldWithdrawalRequest(
+        request_id=new_id(), player_id=player_id, amount=euros(11_000)
+    )
+    held = (await wallet.back_office.HoldWithdrawal(leaving, metadata=operator)).result
+    payment = back_office_service_pb2.CaptureHoldRequest(
+        request_id=new_id(), player_id=player_id, hold_id=held.hold_id
+    )
+    paid = (await wallet.back_office.CaptureHold(payment, metadata=operator)).result
+    assert paid.outcome == wallet_pb2.OUTCOME_APPLIED
+    assert await cash(wallet, player_id) == 0
 
 
 async def test_unknown_player_currency_and_transfer_are_told_apart(
