@@ -15,18 +15,10 @@ from sqlalchemy import (
     text,
 )
 
-from services.kit.columns import Digest, UtcMicros, integer_check
+from services.kit.columns import NAMES, Digest, UtcMicros, integer_check
 from services.kit.feed import cursor_table, outbox_tables
 
-METADATA = MetaData(
-    naming_convention={
-        "ix": "%(table_name)s_%(column_0_N_name)s_index",
-        "uq": "%(table_name)s_%(column_0_N_name)s_key",
-        "ck": "%(table_name)s_%(constraint_name)s",
-        "fk": "%(table_name)s_%(column_0_N_name)s_fkey",
-        "pk": "%(table_name)s_pkey",
-    }
-)
+METADATA = MetaData(naming_convention=NAMES)
 
 PROVIDER = Table(
     "provider",

@@ -1,4 +1,4 @@
-"""Column types that behave alike on SQLite and PostgreSQL."""
+"""Column types that behave alike on SQLite and PostgreSQL, and how constraints are named."""
 
 from datetime import datetime
 from typing import Any
@@ -7,6 +7,15 @@ from sqlalchemy import BigInteger, CheckConstraint, Dialect, LargeBinary
 from sqlalchemy.types import TypeDecorator
 
 from services.kit.clock import from_micros, to_micros
+
+NAMES = {
+    "ix": "%(table_name)s_%(column_0_N_name)s_index",
+    "uq": "%(table_name)s_%(column_0_N_name)s_key",
+    "ck": "%(table_name)s_%(constraint_name)s",
+    "fk": "%(table_name)s_%(column_0_N_name)s_fkey",
+    "pk": "%(table_name)s_pkey",
+}
+"""How a service's `MetaData` names what has no name: as PostgreSQL would, on both engines."""
 
 
 class UtcMicros(TypeDecorator[datetime]):

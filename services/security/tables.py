@@ -19,18 +19,10 @@ from sqlalchemy import (
     text,
 )
 
-from services.kit.columns import Digest, UtcMicros
+from services.kit.columns import NAMES, Digest, UtcMicros
 from services.kit.feed import outbox_tables
 
-METADATA = MetaData(
-    naming_convention={
-        "ix": "%(table_name)s_%(column_0_N_name)s_index",
-        "uq": "%(table_name)s_%(column_0_N_name)s_key",
-        "ck": "%(table_name)s_%(constraint_name)s",
-        "fk": "%(table_name)s_%(column_0_N_name)s_fkey",
-        "pk": "%(table_name)s_pkey",
-    }
-)
+METADATA = MetaData(naming_convention=NAMES)
 
 OUTBOX = outbox_tables(METADATA)
 

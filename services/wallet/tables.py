@@ -29,15 +29,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.schema import SchemaItem
 
-METADATA = MetaData(
-    naming_convention={
-        "ix": "%(table_name)s_%(column_0_N_name)s_index",
-        "uq": "%(table_name)s_%(column_0_N_name)s_key",
-        "ck": "%(table_name)s_%(constraint_name)s",
-        "fk": "%(table_name)s_%(column_0_N_name)s_fkey",
-        "pk": "%(table_name)s_pkey",
-    }
-)
+from services.kit.columns import NAMES
+
+METADATA = MetaData(naming_convention=NAMES)
 
 # STRICT takes INTEGER as a type, and neither BIGINT nor SMALLINT. It is 64 bits wide either way.
 _BIG = BigInteger().with_variant(Integer(), "sqlite")

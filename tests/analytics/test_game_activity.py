@@ -13,10 +13,10 @@ from sqlalchemy import insert, select
 from services.analytics.tables import ACTIVITY, METADATA
 from services.kit import migrations
 from services.kit.database import Database
-from services.kit.errors import DETAILS_KEY, error_info_of
 from tests.analytics.house import DAY, GAME, HOUR, MINUTE, PROVIDER, House, request, row
 from tests.analytics.ledger import CLOSE_ROUND, CLOSED, DEPOSIT, ROLLBACK, Row
 from tests.kit.postgres import shared_server
+from tests.kit.refusals import refusal
 
 NOON = datetime(2027, 1, 15, 12, 0, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -26,12 +26,8 @@ A_DAY = timedelta(days=1)
 
 
 async def refused(call: Awaitable[Any]) -> tuple[grpc.StatusCode, str, dict[str, str]]:
-    with pytest.raises(grpc.aio.AioRpcError) as raised:
-        await call
-    trailing: Any = raised.value.trailing_metadata()
-    info = error_info_of(dict(tuple(trailing))[DETAILS_KEY])
-    assert info is not None
-    return raised.value.code(), info.reason, dict(info.metadata)
+    found = await refusal(call)
+    return found.code, found.reason, found.metadata
 
 
 async def test_bets_and_wins_of_cash_and_bonus_are_added_up(house: House) -> None:

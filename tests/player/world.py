@@ -1,24 +1,22 @@
 """A Player service between doubles, as its tests see it."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
-import grpc
-import pytest
 from croupier.event.v1 import event_pb2, feed_service_pb2, feed_service_pb2_grpc
 from croupier.player.v1 import player_pb2, player_service_pb2, player_service_pb2_grpc
 from croupier.wallet.v1 import back_office_pb2
-from google.rpc import error_details_pb2
 
 from scripts.mesh.pki import DevelopmentAuthority
-from services.kit.errors import DETAILS_KEY, error_info_of
 from services.kit.ids import new_id
 from services.player.settings import Settings
 from tests.conftest import Connect
 from tests.factories.player import registration
+from tests.kit import refusals
 from tests.kit.clock import ManualClock
+from tests.kit.refusals import Refusal
 from tests.kit.tokens import TokenIssuer
 from tests.player.doubles import SecurityDouble, WalletDouble
 
@@ -143,23 +141,7 @@ def player_settings(authority: DevelopmentAuthority, database_url: str, **change
     )
 
 
-@dataclass(frozen=True)
-class Refusal:
-    code: grpc.StatusCode
-    reason: str
-    metadata: dict[str, str]
-    info: error_details_pb2.ErrorInfo
-
-
 async def refusal(call: Awaitable[Any]) -> Refusal:
-    """Waits for a call to be refused, and returns how."""
-    with pytest.raises(grpc.aio.AioRpcError) as raised:
-        await call
-    trailing: Any = raised.value.trailing_metadata()
-    details = dict(tuple(trailing)).get(DETAILS_KEY)
-    assert isinstance(details, bytes), raised.value
-    info = error_info_of(details)
-    assert info is not None
-    assert info.domain == "croupier"
-    reason = info.reason.removeprefix("ERROR_REASON_")
-    return Refusal(raised.value.code(), reason, dict(info.metadata), info)
+    """Awaits a call that must be refused; the reason is without its prefix."""
+    refused = await refusals.refusal(call)
+    return replace(refused, reason=refused.reason.removeprefix("ERROR_REASON_"))
