@@ -16,10 +16,11 @@ class KeyReusedError(ServiceError):
     reason = ErrorReason.Name(ErrorReason.ERROR_REASON_KEY_REUSED)
 
     def __init__(self, *, source: str, transaction_id: str, fields: tuple[str, ...]) -> None:
-        """Names the key and what differs."""
+        """Names the key and what differs, as far as the ledger has kept it."""
         listed = ",".join(fields)
+        told = f": {listed}" if listed else ""
         super().__init__(
-            f"{transaction_id} was used with other content: {listed}",
+            f"{transaction_id} was used with other content{told}",
             source=source,
             transaction_id=transaction_id,
             fields=listed,

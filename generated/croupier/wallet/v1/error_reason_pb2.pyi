@@ -26,7 +26,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """Not used."""
     ERROR_REASON_KEY_REUSED: _ErrorReason.ValueType  # 1
     """ALREADY_EXISTS: the key was used with other content. Nothing moved. Make a new id for a new
-    movement.
+    movement. `fields` names all that differs and nothing else; it is empty where an older version
+    of the ledger stored the first movement and did not keep enough of it to tell.
 
         {"reason": "ERROR_REASON_KEY_REUSED", "domain": "croupier",
          "metadata": {"fields": "amount"}}
@@ -216,7 +217,8 @@ ERROR_REASON_UNSPECIFIED: ErrorReason.ValueType  # 0
 """Not used."""
 ERROR_REASON_KEY_REUSED: ErrorReason.ValueType  # 1
 """ALREADY_EXISTS: the key was used with other content. Nothing moved. Make a new id for a new
-movement.
+movement. `fields` names all that differs and nothing else; it is empty where an older version
+of the ledger stored the first movement and did not keep enough of it to tell.
 
     {"reason": "ERROR_REASON_KEY_REUSED", "domain": "croupier",
      "metadata": {"fields": "amount"}}
