@@ -6,7 +6,7 @@ import random
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -193,9 +193,19 @@ class Recovered(PostgresServer):
         )  # fmt: skip
 
 
+@pytest.fixture
+def servers() -> Iterator[list[PostgresServer]]:
+    """Servers that are stopped at the end, if they run."""
+    running: list[PostgresServer] = []
+    yield running
+    for server in running:
+        server.stop()
+
+
 @pytest.mark.postgresql
-async def test_ledger_in_a_physical_backup_is_adopted() -> None:
+async def test_ledger_in_a_physical_backup_is_adopted(servers: list[PostgresServer]) -> None:
     primary = await asyncio.to_thread(PostgresServer)
+    servers.append(primary)
     url = await asyncio.to_thread(primary.create_database, "casino")
     await migrations.upgrade(url, "services.wallet")
     service = WalletService(url, CLOCK)
@@ -206,34 +216,34 @@ async def test_ledger_in_a_physical_backup_is_adopted() -> None:
     stopping = asyncio.Event()
 
     async def play() -> None:
-        number = 0
         while not stopping.is_set():
-            answer = await service.submit(deposit(number))
-            told[number] = answer.result
-            number += 1
+            number = len(told)
+            told[number] = (await service.submit(deposit(number))).result
 
     playing = asyncio.create_task(play())
-    await until(lambda: len(told) > 20)
-    before = dict(told)
-    recovered = await asyncio.to_thread(Recovered, primary)
     try:
+        await until(lambda: len(told) > 20)
+        before = dict(told)
+        recovered = await asyncio.to_thread(Recovered, primary)
+    finally:
         stopping.set()
         await playing
         await service.stop()
-        await asyncio.to_thread(primary.stop)
-        await asyncio.to_thread(recovered.start)
-        copy = recovered.url("casino")
-        incarnation = await scalar(copy, "SELECT incarnation FROM shard")
-        adopted = await adopt(copy, tell=ignore)
-        assert adopted.incarnation != incarnation
-        assert adopted.incarnation == await scalar(copy, "SELECT incarnation FROM shard")
-        service = WalletService(copy, CLOCK)
-        await service.start()
-        for number, result in before.items():
-            again = await service.submit(deposit(number))
-            assert again.replayed
-            assert again.result == result
-        await service.stop()
-        assert await findings(copy) == []
-    finally:
-        await asyncio.to_thread(recovered.stop)
+    servers.remove(primary)
+    await asyncio.to_thread(primary.stop)
+    await asyncio.to_thread(recovered.start)
+    servers.append(recovered)
+
+    copy = recovered.url("casino")
+    incarnation = await scalar(copy, "SELECT incarnation FROM shard")
+    adopted = await adopt(copy, tell=ignore)
+    assert adopted.incarnation != incarnation
+    assert adopted.incarnation == await scalar(copy, "SELECT incarnation FROM shard")
+    service = WalletService(copy, CLOCK)
+    await service.start()
+    for number, result in before.items():
+        again = await service.submit(deposit(number))
+        assert again.replayed
+        assert again.result == result
+    await service.stop()
+    assert await findings(copy) == []
