@@ -1,7 +1,6 @@
 """Opaque page tokens: the position after a page, bound to the query that made it."""
 
 import base64
-import binascii
 import hashlib
 import hmac
 import json
@@ -10,6 +9,7 @@ from collections.abc import Sequence
 from services.kit.errors import PageTokenInvalidError
 
 _TAG_BYTES = 8
+_INT64 = 2**63
 
 
 def page_token(position: Sequence[int | str], *, query: Sequence[int | str]) -> str:
@@ -23,8 +23,15 @@ def page_token(position: Sequence[int | str], *, query: Sequence[int | str]) -> 
     return base64.urlsafe_b64encode(_tag(body, query) + body).decode().rstrip("=")
 
 
-def page_position(token: str, *, query: Sequence[int | str]) -> list[int | str] | None:
+def page_position(
+    token: str, *, query: Sequence[int | str], shape: Sequence[type[int] | type[str]]
+) -> list[int | str] | None:
     """Returns the position that a token holds; None for the first page, which has no token.
+
+    Args:
+        token: What the caller has sent, whoever has made it.
+        query: What the rows are selected by.
+        shape: The types of the sort key. Integers fit into 64 bits, as those of rows do.
 
     Raises:
         PageTokenInvalidError: It was not made for this query.
@@ -33,15 +40,17 @@ def page_position(token: str, *, query: Sequence[int | str]) -> list[int | str] 
         return None
     try:
         raw = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
-    except (binascii.Error, ValueError):
+        tag, body = raw[:_TAG_BYTES], raw[_TAG_BYTES:]
+        if not hmac.compare_digest(tag, _tag(body, query)):
+            raise PageTokenInvalidError
+        position = json.loads(body)
+    except (ValueError, RecursionError):
         raise PageTokenInvalidError from None
-    tag, body = raw[:_TAG_BYTES], raw[_TAG_BYTES:]
-    if not hmac.compare_digest(tag, _tag(body, query)):
+    if not isinstance(position, list) or [type(each) for each in position] != list(shape):
         raise PageTokenInvalidError
-    found = json.loads(body)
-    if not isinstance(found, list):
+    if any(isinstance(each, int) and not -_INT64 <= each < _INT64 for each in position):
         raise PageTokenInvalidError
-    return found
+    return position
 
 
 def _tag(body: bytes, query: Sequence[int | str]) -> bytes:

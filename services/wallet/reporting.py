@@ -77,7 +77,7 @@ class ReportingService:
             query.start,
             query.end,
         ]
-        position = page_position(token, query=bound)
+        position = page_position(token, query=bound, shape=(int, int, int))
         if position is None:
             period = await self._reports.find_period(query)
             if period is None:

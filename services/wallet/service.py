@@ -297,7 +297,7 @@ class WalletService:
             PageTokenInvalidError: The token was not made for this account.
         """
         query: list[int | str] = [player_id.hex(), currency_code, int(bucket)]
-        position = page_position(token, query=query)
+        position = page_position(token, query=query, shape=(int,))
         size = max(1, min(page_size, PAGE_SIZE_MAX))
         lines = await self._reader.page_entries(
             player_id,

@@ -90,7 +90,7 @@ class Catalogue:
         Raises:
             PageTokenInvalidError: The token is not of this list.
         """
-        position = page_position(token, query=_PAGE_QUERY)
+        position = page_position(token, query=_PAGE_QUERY, shape=(str,))
         after = None if position is None else GameId(str(position[0]))
         async with self._database.snapshot() as connection:
             games = await self._store.page_enabled_games(

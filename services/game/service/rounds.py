@@ -23,7 +23,7 @@ class Rounds:
             PageTokenInvalidError: The token is not of this list.
         """
         query = ("rounds", player_id)
-        position = page_position(token, query=query)
+        position = page_position(token, query=query, shape=(int, str))
         before = None if position is None else (int(position[0]), RoundId(str(position[1])))
         async with self._database.snapshot() as connection:
             rounds = await self._store.page_rounds(
