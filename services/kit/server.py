@@ -48,7 +48,7 @@ class Server:
 
         Args:
             settings: Where and how it serves.
-            authenticators: How callers of the levels PLAYER, OPERATOR and PROVIDER prove who they
+            authenticators: How callers of levels other than PUBLIC and SERVICE prove who they
                 are, where its methods have such levels.
         """
         self._settings = settings
