@@ -2,7 +2,7 @@
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -17,6 +17,7 @@ from services.kit import migrations
 from services.kit.database import Database
 from services.kit.server import Server
 from services.kit.settings import ServerSettings
+from tests.contract.refusals import held_to_its_reasons
 from tests.kit.clock import ManualClock
 from tests.kit.postgres import shared_server
 from tests.kit.tokens import TokenIssuer
@@ -24,6 +25,13 @@ from tests.kit.tokens import TokenIssuer
 SettingsT = TypeVar("SettingsT", bound=ServerSettings)
 Build = Callable[[SettingsT, AsyncExitStack], Awaitable[Server]]
 Connect = Callable[..., grpc.aio.Channel]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
+    """Holds each test to the error reasons that it is named for."""
+    with held_to_its_reasons(item.nodeid):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,14 @@ import services as service_packages
 from services.kit.contract import Level, is_sensitive, methods_of
 from services.kit.errors import RemoteError, ServiceError
 from tests.contract.contracts import files, methods, reasons, route_of, services
+from tests.contract.refusals import (
+    AT_THE_EDGE,
+    OUTCOMES_TEST,
+    PREFIX,
+    held_to_its_reasons,
+    package_of,
+    witnesses,
+)
 
 SECRET = re.compile(r"password|secret|token$|totp_code|api_key$|email|date_of_birth|address$")
 # Fields whose name looks secret and whose value is not: pages, and where a provider listens.
@@ -78,12 +86,6 @@ def test_no_field_is_a_float() -> None:
     ] == []
 
 
-_PACKAGES = {
-    "services.kit.errors": "croupier.type.v1",
-    "services.kit.feed.errors": "croupier.event.v1",
-}
-
-
 def error_classes() -> dict[tuple[str, str], type[ServiceError]]:
     """Returns each ServiceError of the services, by (package, reason)."""
     found: dict[tuple[str, str], type[ServiceError]] = {}
@@ -92,12 +94,11 @@ def error_classes() -> dict[tuple[str, str], type[ServiceError]]:
         if not name.endswith((".errors", ".refusals")) or ".interceptors." in name:
             continue
         module = importlib.import_module(name)
-        package = _PACKAGES.get(name) or f"croupier.{name.split('.')[1]}.v1"
         for _, value in inspect.getmembers(module, inspect.isclass):
             if not issubclass(value, ServiceError) or value.__module__ != name:
                 continue
             if value not in (ServiceError, RemoteError):
-                found[(package, value.reason)] = value
+                found[(package_of(value), value.reason)] = value
     return found
 
 
@@ -105,16 +106,12 @@ REFUSALS_FROM = 20
 """Reasons from this number on are the ledger's outcomes; one class renders them all."""
 
 
-AT_THE_EDGE = "ERROR_REASON_METHOD_UNKNOWN"
-"""Only Envoy says so; a service has no path that it does not know."""
-
-
 @pytest.mark.parametrize(
     ("package", "reason"),
     [
         (str(enum.file.package), name)
         for enum, name in reasons()
-        if name != AT_THE_EDGE
+        if (enum.file.package, name) != AT_THE_EDGE
         and not (
             enum.file.package == "croupier.wallet.v1"
             and enum.values_by_name[name].number >= REFUSALS_FROM
@@ -135,16 +132,30 @@ def test_error_classes_have_declared_reasons() -> None:
     assert raised <= declared
 
 
-@pytest.mark.parametrize("reason", sorted({name for _, name in reasons()}))
-def test_reason_is_asserted_by_a_test(reason: str) -> None:
-    short = reason.removeprefix("ERROR_REASON_")
-    told = re.compile(rf"\b(ERROR_REASON_)?{short}\b")
-    mentions = [
-        path
-        for path in Path("tests").rglob("test_*.py")
-        if path.parent.name != "contract" and told.search(path.read_text())
-    ]
-    assert mentions, f"no test asserts {reason}"
+def test_each_reason_is_seen_by_a_test() -> None:
+    declared = {(str(enum.file.package), name) for enum, name in reasons()}
+    assert witnesses().keys() == declared
+
+
+@pytest.mark.parametrize(
+    ("reason", "test"),
+    [(reason, test) for (_, reason), test in witnesses().items()],
+    ids=str,
+)
+def test_test_of_a_reason_is_there_and_tells_it(reason: str, test: str) -> None:
+    file, _, name = test.partition("[")[0].partition("::")
+    text = Path(file).read_text()
+    assert re.search(rf"^(async )?def {name}\(", text, re.MULTILINE), f"no test {test}"
+    if not test.startswith(OUTCOMES_TEST):
+        short = reason.removeprefix(PREFIX)
+        assert re.search(rf"\b({PREFIX})?{short}\b", text), f"{file} does not tell {short}"
+
+
+def test_test_that_does_not_see_its_reason_fails() -> None:
+    test = witnesses()[("croupier.game.v1", "ERROR_REASON_GAME_NOT_FOUND")]
+    for name in (test, f"{test}[sqlite]", f"{OUTCOMES_TEST}[LIMIT_REACHED]"):
+        with pytest.raises(AssertionError, match="did not see"), held_to_its_reasons(name):
+            pass
 
 
 @pytest.mark.parametrize("reason", reasons(), ids=lambda pair: str(pair[1]))

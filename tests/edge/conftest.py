@@ -15,6 +15,7 @@ import pytest_asyncio
 from scripts.mesh.pki import DevelopmentAuthority
 from tests.edge.doubles import Mesh, serve_all
 from tests.edge.envoy import Edge, edge_settings, running_edge
+from tests.kit.refusals import told_by_the_edge
 from tests.kit.tokens import TokenIssuer
 
 ORIGIN = "https://play.example.com"
@@ -99,4 +100,5 @@ def told(response: httpx.Response) -> tuple[int, str, dict[str, Any]]:
     info = status["details"][0]
     assert info["@type"] == "type.googleapis.com/google.rpc.ErrorInfo"
     assert info["domain"] == "croupier"
+    told_by_the_edge.add(info["reason"])
     return response.status_code, info["reason"].removeprefix("ERROR_REASON_"), info["metadata"]

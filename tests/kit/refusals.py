@@ -10,6 +10,9 @@ from google.rpc import error_details_pb2, status_pb2
 
 from services.kit.errors import DETAILS_KEY, DOMAIN, error_info_of
 
+told_by_the_edge: set[str] = set()
+"""Reasons that tests read in the edge's own answers, which no service sends."""
+
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
