@@ -17,13 +17,22 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    times = _load(config)
+    for item in items:
+        if times > 1 and "load" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.timeout(120 * times), append=False)
+
+
+def _load(config: pytest.Config) -> int:
+    # The option is known only to runs that name this folder.
+    return int(config.getoption("--load", default=1))
+
+
 @pytest.fixture
-def load(pytestconfig: pytest.Config, request: pytest.FixtureRequest) -> int:
-    """How many times as much a load test shall send; its time is measured out with it."""
-    times = int(pytestconfig.getoption("--load", default=1))
-    if times > 1:
-        request.node.add_marker(pytest.mark.timeout(120 * times))
-    return times
+def load(pytestconfig: pytest.Config) -> int:
+    """How many times as much a load test shall send; it may take as many times as long."""
+    return _load(pytestconfig)
 
 
 @pytest.fixture
