@@ -4,6 +4,7 @@ import pkgutil
 import re
 from pathlib import Path
 
+import grpc
 import pytest
 from croupier.options.v1 import options_pb2
 from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescriptor
@@ -40,6 +41,23 @@ def test_method_declares_whom_it_admits(method: MethodDescriptor) -> None:
 def test_method_has_a_route_or_a_reason_for_having_none(method: MethodDescriptor) -> None:
     reason = method.GetOptions().Extensions[options_pb2.no_http]
     assert (route_of(method) is None) == bool(reason)
+
+
+# These cannot refuse anybody whom they admit.
+NEVER_FAIL = {"croupier.security.v1.SecurityService.GetJwks"}
+FAILURES = {code.name for code in grpc.StatusCode} | {
+    name.removeprefix(PREFIX) for _, name in reasons()
+}
+
+
+@pytest.mark.parametrize("method", methods(), ids=named)
+def test_method_tells_how_it_fails(method: MethodDescriptor) -> None:
+    text = (Path("protos") / method.containing_service.file.name).read_text()
+    before = text[: text.index(f"\n  rpc {method.name}(")]
+    comment = re.search(r"(\n  //[^\n]*)+$", before)
+    assert comment is not None
+    told = FAILURES & set(re.findall(r"[A-Z_]+", comment[0]))
+    assert bool(told) == (method.full_name not in NEVER_FAIL)
 
 
 @pytest.mark.parametrize("method", methods(), ids=named)

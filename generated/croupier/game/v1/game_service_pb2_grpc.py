@@ -82,7 +82,9 @@ class GameServiceServicer:
     """
 
     def ListGames(self, request, context):
-        """Lists the games that can be launched, by display name.
+        """Lists the games that can be launched, by display name, 50 a page unless asked for more.
+
+        Returns INVALID_ARGUMENT with PAGE_TOKEN_INVALID for a token that is not from here.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -104,7 +106,8 @@ class GameServiceServicer:
         """Lists the calling player's rounds, newest first.
 
         Rounds follow the ledger within a moment: a bet that is answered may take some milliseconds to
-        appear.
+        appear. A player without rounds gets an empty list. Returns INVALID_ARGUMENT with
+        PAGE_TOKEN_INVALID for a token that is not from here.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -143,6 +146,9 @@ class GameServiceServicer:
 
     def EndGameSessions(self, request, context):
         """Ends game sessions: no later bet in them is accepted, wins and rollbacks still are.
+
+        Takes up to 1000 login sessions, and those without games too: nothing to end is no error. After
+        UNAVAILABLE or DEADLINE_EXCEEDED repeat the call until it is answered.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

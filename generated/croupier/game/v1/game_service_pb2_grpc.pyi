@@ -34,7 +34,10 @@ class GameServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> GameServiceAsyncStub: ...
     ListGames: _grpc.UnaryUnaryMultiCallable[_game_service_pb2.ListGamesRequest, _game_service_pb2.ListGamesResponse]
-    """Lists the games that can be launched, by display name."""
+    """Lists the games that can be launched, by display name, 50 a page unless asked for more.
+
+    Returns INVALID_ARGUMENT with PAGE_TOKEN_INVALID for a token that is not from here.
+    """
     LaunchGame: _grpc.UnaryUnaryMultiCallable[_game_service_pb2.LaunchGameRequest, _game_service_pb2.LaunchGameResponse]
     """Launches a game for the calling player: checks the player, opens a game session and asks the
     provider where the game is.
@@ -47,7 +50,8 @@ class GameServiceStub:
     """Lists the calling player's rounds, newest first.
 
     Rounds follow the ledger within a moment: a bet that is answered may take some milliseconds to
-    appear.
+    appear. A player without rounds gets an empty list. Returns INVALID_ARGUMENT with
+    PAGE_TOKEN_INVALID for a token that is not from here.
     """
     CreateProvider: _grpc.UnaryUnaryMultiCallable[_game_service_pb2.CreateProviderRequest, _game_service_pb2.CreateProviderResponse]
     """Adds a provider. Safe to repeat with the same content; returns ALREADY_EXISTS with
@@ -64,7 +68,11 @@ class GameServiceStub:
     EnableGame: _grpc.UnaryUnaryMultiCallable[_game_service_pb2.EnableGameRequest, _game_service_pb2.EnableGameResponse]
     """Enables a disabled game. Returns NOT_FOUND with GAME_NOT_FOUND."""
     EndGameSessions: _grpc.UnaryUnaryMultiCallable[_game_service_pb2.EndGameSessionsRequest, _game_service_pb2.EndGameSessionsResponse]
-    """Ends game sessions: no later bet in them is accepted, wins and rollbacks still are."""
+    """Ends game sessions: no later bet in them is accepted, wins and rollbacks still are.
+
+    Takes up to 1000 login sessions, and those without games too: nothing to end is no error. After
+    UNAVAILABLE or DEADLINE_EXCEEDED repeat the call until it is answered.
+    """
 
 @_typing.type_check_only
 class GameServiceAsyncStub(GameServiceStub):
@@ -72,7 +80,10 @@ class GameServiceAsyncStub(GameServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListGames: _aio.UnaryUnaryMultiCallable[_game_service_pb2.ListGamesRequest, _game_service_pb2.ListGamesResponse]  # type: ignore[assignment]
-    """Lists the games that can be launched, by display name."""
+    """Lists the games that can be launched, by display name, 50 a page unless asked for more.
+
+    Returns INVALID_ARGUMENT with PAGE_TOKEN_INVALID for a token that is not from here.
+    """
     LaunchGame: _aio.UnaryUnaryMultiCallable[_game_service_pb2.LaunchGameRequest, _game_service_pb2.LaunchGameResponse]  # type: ignore[assignment]
     """Launches a game for the calling player: checks the player, opens a game session and asks the
     provider where the game is.
@@ -85,7 +96,8 @@ class GameServiceAsyncStub(GameServiceStub):
     """Lists the calling player's rounds, newest first.
 
     Rounds follow the ledger within a moment: a bet that is answered may take some milliseconds to
-    appear.
+    appear. A player without rounds gets an empty list. Returns INVALID_ARGUMENT with
+    PAGE_TOKEN_INVALID for a token that is not from here.
     """
     CreateProvider: _aio.UnaryUnaryMultiCallable[_game_service_pb2.CreateProviderRequest, _game_service_pb2.CreateProviderResponse]  # type: ignore[assignment]
     """Adds a provider. Safe to repeat with the same content; returns ALREADY_EXISTS with
@@ -102,7 +114,11 @@ class GameServiceAsyncStub(GameServiceStub):
     EnableGame: _aio.UnaryUnaryMultiCallable[_game_service_pb2.EnableGameRequest, _game_service_pb2.EnableGameResponse]  # type: ignore[assignment]
     """Enables a disabled game. Returns NOT_FOUND with GAME_NOT_FOUND."""
     EndGameSessions: _aio.UnaryUnaryMultiCallable[_game_service_pb2.EndGameSessionsRequest, _game_service_pb2.EndGameSessionsResponse]  # type: ignore[assignment]
-    """Ends game sessions: no later bet in them is accepted, wins and rollbacks still are."""
+    """Ends game sessions: no later bet in them is accepted, wins and rollbacks still are.
+
+    Takes up to 1000 login sessions, and those without games too: nothing to end is no error. After
+    UNAVAILABLE or DEADLINE_EXCEEDED repeat the call until it is answered.
+    """
 
 class GameServiceServicer(metaclass=_abc_1.ABCMeta):
     """Owns providers, games, game sessions and rounds, as players and operators see them."""
@@ -113,7 +129,10 @@ class GameServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _game_service_pb2.ListGamesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_game_service_pb2.ListGamesResponse, _abc.Awaitable[_game_service_pb2.ListGamesResponse]]:
-        """Lists the games that can be launched, by display name."""
+        """Lists the games that can be launched, by display name, 50 a page unless asked for more.
+
+        Returns INVALID_ARGUMENT with PAGE_TOKEN_INVALID for a token that is not from here.
+        """
 
     @_abc_1.abstractmethod
     def LaunchGame(
@@ -138,7 +157,8 @@ class GameServiceServicer(metaclass=_abc_1.ABCMeta):
         """Lists the calling player's rounds, newest first.
 
         Rounds follow the ledger within a moment: a bet that is answered may take some milliseconds to
-        appear.
+        appear. A player without rounds gets an empty list. Returns INVALID_ARGUMENT with
+        PAGE_TOKEN_INVALID for a token that is not from here.
         """
 
     @_abc_1.abstractmethod
@@ -185,6 +205,10 @@ class GameServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _game_service_pb2.EndGameSessionsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_game_service_pb2.EndGameSessionsResponse, _abc.Awaitable[_game_service_pb2.EndGameSessionsResponse]]:
-        """Ends game sessions: no later bet in them is accepted, wins and rollbacks still are."""
+        """Ends game sessions: no later bet in them is accepted, wins and rollbacks still are.
+
+        Takes up to 1000 login sessions, and those without games too: nothing to end is no error. After
+        UNAVAILABLE or DEADLINE_EXCEEDED repeat the call until it is answered.
+        """
 
 def add_GameServiceServicer_to_server(servicer: GameServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -51,7 +51,9 @@ class LaunchServiceServicer:
     def OpenGame(self, request, context):
         """Prepares a game for a player and tells where the player's browser finds it.
 
-        Answer within 3 seconds. Wallet calls for the session may come before or after this answer.
+        Answer within 3 seconds. Wallet calls for the session may come before or after this answer. Any
+        error, or none in time, ends the session: its token opens nothing any more, and the player is
+        told UNAVAILABLE with PROVIDER_UNAVAILABLE. The call is not repeated.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -38,7 +38,9 @@ class LaunchServiceStub:
     OpenGame: _grpc.UnaryUnaryMultiCallable[_launch_service_pb2.OpenGameRequest, _launch_service_pb2.OpenGameResponse]
     """Prepares a game for a player and tells where the player's browser finds it.
 
-    Answer within 3 seconds. Wallet calls for the session may come before or after this answer.
+    Answer within 3 seconds. Wallet calls for the session may come before or after this answer. Any
+    error, or none in time, ends the session: its token opens nothing any more, and the player is
+    told UNAVAILABLE with PROVIDER_UNAVAILABLE. The call is not repeated.
     """
 
 @_typing.type_check_only
@@ -51,7 +53,9 @@ class LaunchServiceAsyncStub(LaunchServiceStub):
     OpenGame: _aio.UnaryUnaryMultiCallable[_launch_service_pb2.OpenGameRequest, _launch_service_pb2.OpenGameResponse]  # type: ignore[assignment]
     """Prepares a game for a player and tells where the player's browser finds it.
 
-    Answer within 3 seconds. Wallet calls for the session may come before or after this answer.
+    Answer within 3 seconds. Wallet calls for the session may come before or after this answer. Any
+    error, or none in time, ends the session: its token opens nothing any more, and the player is
+    told UNAVAILABLE with PROVIDER_UNAVAILABLE. The call is not repeated.
     """
 
 class LaunchServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -67,7 +71,9 @@ class LaunchServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_launch_service_pb2.OpenGameResponse, _abc.Awaitable[_launch_service_pb2.OpenGameResponse]]:
         """Prepares a game for a player and tells where the player's browser finds it.
 
-        Answer within 3 seconds. Wallet calls for the session may come before or after this answer.
+        Answer within 3 seconds. Wallet calls for the session may come before or after this answer. Any
+        error, or none in time, ends the session: its token opens nothing any more, and the player is
+        told UNAVAILABLE with PROVIDER_UNAVAILABLE. The call is not repeated.
         """
 
 def add_LaunchServiceServicer_to_server(servicer: LaunchServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

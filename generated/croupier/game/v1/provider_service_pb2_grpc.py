@@ -100,7 +100,9 @@ class ProviderServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetPlayerBalance(self, request, context):
-        """Gets what the player can bet in the currency of the session.
+        """Gets what the player can bet in the currency of the session, also after it has expired or ended.
+
+        Returns UNAUTHENTICATED with SESSION_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -136,6 +138,8 @@ class ProviderServiceServicer:
 
     def EndRound(self, request, context):
         """Ends a round. Ending an ended round succeeds.
+
+        Returns UNAUTHENTICATED with SESSION_NOT_FOUND, and the refusals of WalletService.CloseRound.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

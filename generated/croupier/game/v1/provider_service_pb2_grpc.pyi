@@ -50,7 +50,10 @@ class ProviderServiceStub:
     and FAILED_PRECONDITION with SESSION_EXPIRED or SESSION_ENDED.
     """
     GetPlayerBalance: _grpc.UnaryUnaryMultiCallable[_provider_service_pb2.GetPlayerBalanceRequest, _provider_service_pb2.GetPlayerBalanceResponse]
-    """Gets what the player can bet in the currency of the session."""
+    """Gets what the player can bet in the currency of the session, also after it has expired or ended.
+
+    Returns UNAUTHENTICATED with SESSION_NOT_FOUND.
+    """
     PlaceBet: _grpc.UnaryUnaryMultiCallable[_provider_service_pb2.PlaceBetRequest, _provider_service_pb2.PlaceBetResponse]
     """Takes a stake.
 
@@ -68,7 +71,10 @@ class ProviderServiceStub:
     Returns UNAUTHENTICATED with SESSION_NOT_FOUND, and the refusals of WalletService.Rollback.
     """
     EndRound: _grpc.UnaryUnaryMultiCallable[_provider_service_pb2.EndRoundRequest, _provider_service_pb2.EndRoundResponse]
-    """Ends a round. Ending an ended round succeeds."""
+    """Ends a round. Ending an ended round succeeds.
+
+    Returns UNAUTHENTICATED with SESSION_NOT_FOUND, and the refusals of WalletService.CloseRound.
+    """
 
 @_typing.type_check_only
 class ProviderServiceAsyncStub(ProviderServiceStub):
@@ -92,7 +98,10 @@ class ProviderServiceAsyncStub(ProviderServiceStub):
     and FAILED_PRECONDITION with SESSION_EXPIRED or SESSION_ENDED.
     """
     GetPlayerBalance: _aio.UnaryUnaryMultiCallable[_provider_service_pb2.GetPlayerBalanceRequest, _provider_service_pb2.GetPlayerBalanceResponse]  # type: ignore[assignment]
-    """Gets what the player can bet in the currency of the session."""
+    """Gets what the player can bet in the currency of the session, also after it has expired or ended.
+
+    Returns UNAUTHENTICATED with SESSION_NOT_FOUND.
+    """
     PlaceBet: _aio.UnaryUnaryMultiCallable[_provider_service_pb2.PlaceBetRequest, _provider_service_pb2.PlaceBetResponse]  # type: ignore[assignment]
     """Takes a stake.
 
@@ -110,7 +119,10 @@ class ProviderServiceAsyncStub(ProviderServiceStub):
     Returns UNAUTHENTICATED with SESSION_NOT_FOUND, and the refusals of WalletService.Rollback.
     """
     EndRound: _aio.UnaryUnaryMultiCallable[_provider_service_pb2.EndRoundRequest, _provider_service_pb2.EndRoundResponse]  # type: ignore[assignment]
-    """Ends a round. Ending an ended round succeeds."""
+    """Ends a round. Ending an ended round succeeds.
+
+    Returns UNAUTHENTICATED with SESSION_NOT_FOUND, and the refusals of WalletService.CloseRound.
+    """
 
 class ProviderServiceServicer(metaclass=_abc_1.ABCMeta):
     """The seamless wallet of a provider: authenticate, read the balance, bet, win, roll back, end.
@@ -143,7 +155,10 @@ class ProviderServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _provider_service_pb2.GetPlayerBalanceRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_provider_service_pb2.GetPlayerBalanceResponse, _abc.Awaitable[_provider_service_pb2.GetPlayerBalanceResponse]]:
-        """Gets what the player can bet in the currency of the session."""
+        """Gets what the player can bet in the currency of the session, also after it has expired or ended.
+
+        Returns UNAUTHENTICATED with SESSION_NOT_FOUND.
+        """
 
     @_abc_1.abstractmethod
     def PlaceBet(
@@ -185,6 +200,9 @@ class ProviderServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _provider_service_pb2.EndRoundRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_provider_service_pb2.EndRoundResponse, _abc.Awaitable[_provider_service_pb2.EndRoundResponse]]:
-        """Ends a round. Ending an ended round succeeds."""
+        """Ends a round. Ending an ended round succeeds.
+
+        Returns UNAUTHENTICATED with SESSION_NOT_FOUND, and the refusals of WalletService.CloseRound.
+        """
 
 def add_ProviderServiceServicer_to_server(servicer: ProviderServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

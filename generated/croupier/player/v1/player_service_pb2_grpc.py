@@ -101,7 +101,8 @@ class PlayerServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetPlayer(self, request, context):
-        """Gets the calling player.
+        """Gets the calling player. Returns NOT_FOUND with PLAYER_NOT_FOUND if the record of the token's
+        subject does not exist.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -150,7 +151,7 @@ class PlayerServiceServicer:
 
     def ListLimits(self, request, context):
         """Lists the limits of the calling player that are in force or to come: at most nine for each
-        currency.
+        currency. Returns NOT_FOUND with PLAYER_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -44,7 +44,9 @@ class PlayerServiceStub:
     SecurityService.CreateCredential.
     """
     GetPlayer: _grpc.UnaryUnaryMultiCallable[_player_service_pb2.GetPlayerRequest, _player_service_pb2.GetPlayerResponse]
-    """Gets the calling player."""
+    """Gets the calling player. Returns NOT_FOUND with PLAYER_NOT_FOUND if the record of the token's
+    subject does not exist.
+    """
     VerifyIdentity: _grpc.UnaryUnaryMultiCallable[_player_service_pb2.VerifyIdentityRequest, _player_service_pb2.VerifyIdentityResponse]
     """Has the calling player's identity checked by the configured identity provider.
 
@@ -76,7 +78,7 @@ class PlayerServiceStub:
     """
     ListLimits: _grpc.UnaryUnaryMultiCallable[_player_service_pb2.ListLimitsRequest, _player_service_pb2.ListLimitsResponse]
     """Lists the limits of the calling player that are in force or to come: at most nine for each
-    currency.
+    currency. Returns NOT_FOUND with PLAYER_NOT_FOUND.
     """
     BlockPlayer: _grpc.UnaryUnaryMultiCallable[_player_service_pb2.BlockPlayerRequest, _player_service_pb2.BlockPlayerResponse]
     """Blocks a player: no bet, deposit or withdrawal until `UnblockPlayer`.
@@ -110,7 +112,9 @@ class PlayerServiceAsyncStub(PlayerServiceStub):
     SecurityService.CreateCredential.
     """
     GetPlayer: _aio.UnaryUnaryMultiCallable[_player_service_pb2.GetPlayerRequest, _player_service_pb2.GetPlayerResponse]  # type: ignore[assignment]
-    """Gets the calling player."""
+    """Gets the calling player. Returns NOT_FOUND with PLAYER_NOT_FOUND if the record of the token's
+    subject does not exist.
+    """
     VerifyIdentity: _aio.UnaryUnaryMultiCallable[_player_service_pb2.VerifyIdentityRequest, _player_service_pb2.VerifyIdentityResponse]  # type: ignore[assignment]
     """Has the calling player's identity checked by the configured identity provider.
 
@@ -142,7 +146,7 @@ class PlayerServiceAsyncStub(PlayerServiceStub):
     """
     ListLimits: _aio.UnaryUnaryMultiCallable[_player_service_pb2.ListLimitsRequest, _player_service_pb2.ListLimitsResponse]  # type: ignore[assignment]
     """Lists the limits of the calling player that are in force or to come: at most nine for each
-    currency.
+    currency. Returns NOT_FOUND with PLAYER_NOT_FOUND.
     """
     BlockPlayer: _aio.UnaryUnaryMultiCallable[_player_service_pb2.BlockPlayerRequest, _player_service_pb2.BlockPlayerResponse]  # type: ignore[assignment]
     """Blocks a player: no bet, deposit or withdrawal until `UnblockPlayer`.
@@ -185,7 +189,9 @@ class PlayerServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _player_service_pb2.GetPlayerRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_player_service_pb2.GetPlayerResponse, _abc.Awaitable[_player_service_pb2.GetPlayerResponse]]:
-        """Gets the calling player."""
+        """Gets the calling player. Returns NOT_FOUND with PLAYER_NOT_FOUND if the record of the token's
+        subject does not exist.
+        """
 
     @_abc_1.abstractmethod
     def VerifyIdentity(
@@ -241,7 +247,7 @@ class PlayerServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_player_service_pb2.ListLimitsResponse, _abc.Awaitable[_player_service_pb2.ListLimitsResponse]]:
         """Lists the limits of the calling player that are in force or to come: at most nine for each
-        currency.
+        currency. Returns NOT_FOUND with PLAYER_NOT_FOUND.
         """
 
     @_abc_1.abstractmethod

@@ -227,6 +227,9 @@ class SecurityServiceServicer:
 
     def EndLoginSessions(self, request, context):
         """Ends every login session of a player, and every game session launched from them.
+
+        A player without open sessions, or without a credential, is no error. Returns UNAVAILABLE if Game
+        did not say that the games have ended; the logins have, and a repeat tells Game again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -243,7 +246,11 @@ class SecurityServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CreateApiKey(self, request, context):
-        """Makes an API key for a provider. The secret is in this answer and nowhere else.
+        """Makes an API key for a provider. The secret is in this answer and nowhere else. After an answer
+        that was lost make another key; the first one, whose secret nobody has, ends by itself.
+
+        Returns INVALID_ARGUMENT with INVALID_REQUEST if it would have expired already. Whether Game knows
+        the provider is not asked.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -103,7 +103,11 @@ class SecurityServiceStub:
     ALREADY_EXISTS with LOGIN_TAKEN, and INVALID_ARGUMENT with PASSWORD_TOO_COMMON.
     """
     EndLoginSessions: _grpc.UnaryUnaryMultiCallable[_security_service_pb2.EndLoginSessionsRequest, _security_service_pb2.EndLoginSessionsResponse]
-    """Ends every login session of a player, and every game session launched from them."""
+    """Ends every login session of a player, and every game session launched from them.
+
+    A player without open sessions, or without a credential, is no error. Returns UNAVAILABLE if Game
+    did not say that the games have ended; the logins have, and a repeat tells Game again.
+    """
     VerifyApiKey: _grpc.UnaryUnaryMultiCallable[_security_service_pb2.VerifyApiKeyRequest, _security_service_pb2.VerifyApiKeyResponse]
     """Tells which provider an API key belongs to.
 
@@ -111,7 +115,12 @@ class SecurityServiceStub:
     an answer for at most a minute.
     """
     CreateApiKey: _grpc.UnaryUnaryMultiCallable[_security_service_pb2.CreateApiKeyRequest, _security_service_pb2.CreateApiKeyResponse]
-    """Makes an API key for a provider. The secret is in this answer and nowhere else."""
+    """Makes an API key for a provider. The secret is in this answer and nowhere else. After an answer
+    that was lost make another key; the first one, whose secret nobody has, ends by itself.
+
+    Returns INVALID_ARGUMENT with INVALID_REQUEST if it would have expired already. Whether Game knows
+    the provider is not asked.
+    """
     RevokeApiKey: _grpc.UnaryUnaryMultiCallable[_security_service_pb2.RevokeApiKeyRequest, _security_service_pb2.RevokeApiKeyResponse]
     """Revokes an API key. Callers that cached it stop accepting it within a minute.
 
@@ -211,7 +220,11 @@ class SecurityServiceAsyncStub(SecurityServiceStub):
     ALREADY_EXISTS with LOGIN_TAKEN, and INVALID_ARGUMENT with PASSWORD_TOO_COMMON.
     """
     EndLoginSessions: _aio.UnaryUnaryMultiCallable[_security_service_pb2.EndLoginSessionsRequest, _security_service_pb2.EndLoginSessionsResponse]  # type: ignore[assignment]
-    """Ends every login session of a player, and every game session launched from them."""
+    """Ends every login session of a player, and every game session launched from them.
+
+    A player without open sessions, or without a credential, is no error. Returns UNAVAILABLE if Game
+    did not say that the games have ended; the logins have, and a repeat tells Game again.
+    """
     VerifyApiKey: _aio.UnaryUnaryMultiCallable[_security_service_pb2.VerifyApiKeyRequest, _security_service_pb2.VerifyApiKeyResponse]  # type: ignore[assignment]
     """Tells which provider an API key belongs to.
 
@@ -219,7 +232,12 @@ class SecurityServiceAsyncStub(SecurityServiceStub):
     an answer for at most a minute.
     """
     CreateApiKey: _aio.UnaryUnaryMultiCallable[_security_service_pb2.CreateApiKeyRequest, _security_service_pb2.CreateApiKeyResponse]  # type: ignore[assignment]
-    """Makes an API key for a provider. The secret is in this answer and nowhere else."""
+    """Makes an API key for a provider. The secret is in this answer and nowhere else. After an answer
+    that was lost make another key; the first one, whose secret nobody has, ends by itself.
+
+    Returns INVALID_ARGUMENT with INVALID_REQUEST if it would have expired already. Whether Game knows
+    the provider is not asked.
+    """
     RevokeApiKey: _aio.UnaryUnaryMultiCallable[_security_service_pb2.RevokeApiKeyRequest, _security_service_pb2.RevokeApiKeyResponse]  # type: ignore[assignment]
     """Revokes an API key. Callers that cached it stop accepting it within a minute.
 
@@ -376,7 +394,11 @@ class SecurityServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _security_service_pb2.EndLoginSessionsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_security_service_pb2.EndLoginSessionsResponse, _abc.Awaitable[_security_service_pb2.EndLoginSessionsResponse]]:
-        """Ends every login session of a player, and every game session launched from them."""
+        """Ends every login session of a player, and every game session launched from them.
+
+        A player without open sessions, or without a credential, is no error. Returns UNAVAILABLE if Game
+        did not say that the games have ended; the logins have, and a repeat tells Game again.
+        """
 
     @_abc_1.abstractmethod
     def VerifyApiKey(
@@ -396,7 +418,12 @@ class SecurityServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _security_service_pb2.CreateApiKeyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_security_service_pb2.CreateApiKeyResponse, _abc.Awaitable[_security_service_pb2.CreateApiKeyResponse]]:
-        """Makes an API key for a provider. The secret is in this answer and nowhere else."""
+        """Makes an API key for a provider. The secret is in this answer and nowhere else. After an answer
+        that was lost make another key; the first one, whose secret nobody has, ends by itself.
+
+        Returns INVALID_ARGUMENT with INVALID_REQUEST if it would have expired already. Whether Game knows
+        the provider is not asked.
+        """
 
     @_abc_1.abstractmethod
     def RevokeApiKey(

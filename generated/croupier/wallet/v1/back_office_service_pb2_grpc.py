@@ -194,6 +194,9 @@ class BackOfficeServiceServicer:
 
     def GetBalanceAt(self, request, context):
         """Gets a player's balance at a past moment, recomputed from the entries up to then.
+
+        Returns NOT_FOUND with PLAYER_NOT_FOUND or ACCOUNT_NOT_FOUND, and INVALID_ARGUMENT with
+        INVALID_REQUEST for a moment in the future.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -202,6 +205,10 @@ class BackOfficeServiceServicer:
     def GetStatement(self, request, context):
         """Gets a player's statement for a period: opening balance, entries oldest first, closing balance
         (GLI-19 2.5.7).
+
+        Returns NOT_FOUND with PLAYER_NOT_FOUND or ACCOUNT_NOT_FOUND, INVALID_ARGUMENT with
+        INVALID_REQUEST for a period that ends before it begins, and with PAGE_TOKEN_INVALID for a token
+        of another statement.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -210,6 +217,9 @@ class BackOfficeServiceServicer:
     def GetLiability(self, request, context):
         """Gets what the operator owes all players, by currency and bucket, and what the house's accounts
         say to it (GLI-19 2.9.3). The two always agree, or the ledger is broken.
+
+        It adds up all accounts at one moment, and takes longer the more players there are. After
+        DEADLINE_EXCEEDED ask again with a longer one.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -82,14 +82,25 @@ class BackOfficeServiceStub:
     own applies (GLI-19 2.5.5b). Refused with PLAYER_NOT_FOUND or ACCOUNT_NOT_FOUND.
     """
     GetBalanceAt: _grpc.UnaryUnaryMultiCallable[_back_office_service_pb2.GetBalanceAtRequest, _back_office_service_pb2.GetBalanceAtResponse]
-    """Gets a player's balance at a past moment, recomputed from the entries up to then."""
+    """Gets a player's balance at a past moment, recomputed from the entries up to then.
+
+    Returns NOT_FOUND with PLAYER_NOT_FOUND or ACCOUNT_NOT_FOUND, and INVALID_ARGUMENT with
+    INVALID_REQUEST for a moment in the future.
+    """
     GetStatement: _grpc.UnaryUnaryMultiCallable[_back_office_service_pb2.GetStatementRequest, _back_office_service_pb2.GetStatementResponse]
     """Gets a player's statement for a period: opening balance, entries oldest first, closing balance
     (GLI-19 2.5.7).
+
+    Returns NOT_FOUND with PLAYER_NOT_FOUND or ACCOUNT_NOT_FOUND, INVALID_ARGUMENT with
+    INVALID_REQUEST for a period that ends before it begins, and with PAGE_TOKEN_INVALID for a token
+    of another statement.
     """
     GetLiability: _grpc.UnaryUnaryMultiCallable[_back_office_service_pb2.GetLiabilityRequest, _back_office_service_pb2.GetLiabilityResponse]
     """Gets what the operator owes all players, by currency and bucket, and what the house's accounts
     say to it (GLI-19 2.9.3). The two always agree, or the ledger is broken.
+
+    It adds up all accounts at one moment, and takes longer the more players there are. After
+    DEADLINE_EXCEEDED ask again with a longer one.
     """
 
 @_typing.type_check_only
@@ -144,14 +155,25 @@ class BackOfficeServiceAsyncStub(BackOfficeServiceStub):
     own applies (GLI-19 2.5.5b). Refused with PLAYER_NOT_FOUND or ACCOUNT_NOT_FOUND.
     """
     GetBalanceAt: _aio.UnaryUnaryMultiCallable[_back_office_service_pb2.GetBalanceAtRequest, _back_office_service_pb2.GetBalanceAtResponse]  # type: ignore[assignment]
-    """Gets a player's balance at a past moment, recomputed from the entries up to then."""
+    """Gets a player's balance at a past moment, recomputed from the entries up to then.
+
+    Returns NOT_FOUND with PLAYER_NOT_FOUND or ACCOUNT_NOT_FOUND, and INVALID_ARGUMENT with
+    INVALID_REQUEST for a moment in the future.
+    """
     GetStatement: _aio.UnaryUnaryMultiCallable[_back_office_service_pb2.GetStatementRequest, _back_office_service_pb2.GetStatementResponse]  # type: ignore[assignment]
     """Gets a player's statement for a period: opening balance, entries oldest first, closing balance
     (GLI-19 2.5.7).
+
+    Returns NOT_FOUND with PLAYER_NOT_FOUND or ACCOUNT_NOT_FOUND, INVALID_ARGUMENT with
+    INVALID_REQUEST for a period that ends before it begins, and with PAGE_TOKEN_INVALID for a token
+    of another statement.
     """
     GetLiability: _aio.UnaryUnaryMultiCallable[_back_office_service_pb2.GetLiabilityRequest, _back_office_service_pb2.GetLiabilityResponse]  # type: ignore[assignment]
     """Gets what the operator owes all players, by currency and bucket, and what the house's accounts
     say to it (GLI-19 2.9.3). The two always agree, or the ledger is broken.
+
+    It adds up all accounts at one moment, and takes longer the more players there are. After
+    DEADLINE_EXCEEDED ask again with a longer one.
     """
 
 class BackOfficeServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -269,7 +291,11 @@ class BackOfficeServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _back_office_service_pb2.GetBalanceAtRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_back_office_service_pb2.GetBalanceAtResponse, _abc.Awaitable[_back_office_service_pb2.GetBalanceAtResponse]]:
-        """Gets a player's balance at a past moment, recomputed from the entries up to then."""
+        """Gets a player's balance at a past moment, recomputed from the entries up to then.
+
+        Returns NOT_FOUND with PLAYER_NOT_FOUND or ACCOUNT_NOT_FOUND, and INVALID_ARGUMENT with
+        INVALID_REQUEST for a moment in the future.
+        """
 
     @_abc_1.abstractmethod
     def GetStatement(
@@ -279,6 +305,10 @@ class BackOfficeServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_back_office_service_pb2.GetStatementResponse, _abc.Awaitable[_back_office_service_pb2.GetStatementResponse]]:
         """Gets a player's statement for a period: opening balance, entries oldest first, closing balance
         (GLI-19 2.5.7).
+
+        Returns NOT_FOUND with PLAYER_NOT_FOUND or ACCOUNT_NOT_FOUND, INVALID_ARGUMENT with
+        INVALID_REQUEST for a period that ends before it begins, and with PAGE_TOKEN_INVALID for a token
+        of another statement.
         """
 
     @_abc_1.abstractmethod
@@ -289,6 +319,9 @@ class BackOfficeServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_back_office_service_pb2.GetLiabilityResponse, _abc.Awaitable[_back_office_service_pb2.GetLiabilityResponse]]:
         """Gets what the operator owes all players, by currency and bucket, and what the house's accounts
         say to it (GLI-19 2.9.3). The two always agree, or the ledger is broken.
+
+        It adds up all accounts at one moment, and takes longer the more players there are. After
+        DEADLINE_EXCEEDED ask again with a longer one.
         """
 
 def add_BackOfficeServiceServicer_to_server(servicer: BackOfficeServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -68,7 +68,8 @@ class PostingServiceServicer:
         """Posts movements as they come, and answers each under its tag.
 
         Those of one player are booked and answered in the order sent. At most 256 units may be under
-        way: the server reads on when one of them is answered.
+        way: the server reads on when one of them is answered. A refusal is the answer of its tag, and
+        so is UNAVAILABLE while the server drains, which ends the stream soon.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -46,7 +46,8 @@ class PostingServiceStub:
     """Posts movements as they come, and answers each under its tag.
 
     Those of one player are booked and answered in the order sent. At most 256 units may be under
-    way: the server reads on when one of them is answered.
+    way: the server reads on when one of them is answered. A refusal is the answer of its tag, and
+    so is UNAVAILABLE while the server drains, which ends the stream soon.
     """
 
 @_typing.type_check_only
@@ -67,7 +68,8 @@ class PostingServiceAsyncStub(PostingServiceStub):
     """Posts movements as they come, and answers each under its tag.
 
     Those of one player are booked and answered in the order sent. At most 256 units may be under
-    way: the server reads on when one of them is answered.
+    way: the server reads on when one of them is answered. A refusal is the answer of its tag, and
+    so is UNAVAILABLE while the server drains, which ends the stream soon.
     """
 
 class PostingServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -97,7 +99,8 @@ class PostingServiceServicer(metaclass=_abc_1.ABCMeta):
         """Posts movements as they come, and answers each under its tag.
 
         Those of one player are booked and answered in the order sent. At most 256 units may be under
-        way: the server reads on when one of them is answered.
+        way: the server reads on when one of them is answered. A refusal is the answer of its tag, and
+        so is UNAVAILABLE while the server drains, which ends the stream soon.
         """
 
 def add_PostingServiceServicer_to_server(servicer: PostingServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -131,7 +131,8 @@ class WalletServiceServicer:
     def OpenWallet(self, request, context):
         """Opens the wallet of a player in a currency, with its cash, bonus and locked accounts.
 
-        Safe to repeat. A player may have a wallet in several currencies.
+        Safe to repeat. A player may have a wallet in several currencies. Returns INVALID_ARGUMENT with
+        CURRENCY_UNKNOWN.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -141,7 +142,9 @@ class WalletServiceServicer:
         """Replaces the restrictions of a player, in order with the bets around it.
 
         When this answers, no later bet or deposit passes a restriction that it set. Wins, rollbacks
-        and releases ignore restrictions: what is owed is paid (GLI-19 A.3.8).
+        and releases ignore restrictions: what is owed is paid (GLI-19 A.3.8). Returns
+        FAILED_PRECONDITION with PLAYER_NOT_FOUND, and ALREADY_EXISTS with KEY_REUSED for a `request_id`
+        that named other restrictions.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -197,14 +200,16 @@ class WalletServiceServicer:
 
         A bet that is not known yet is tombstoned: the rollback succeeds with NOTHING_TO_REVERSE, and
         the bet is refused with TOMBSTONED when it comes late. A second rollback succeeds with
-        ALREADY_REVERSED. A win that is spent is clamped at the available balance: APPLIED_CLAMPED.
+        ALREADY_REVERSED. A win that is spent is clamped at the available balance: APPLIED_CLAMPED. Returns
+        FAILED_PRECONDITION with a refusal such as REFERENCE_MISMATCH, REFERENCE_SETTLED or OVER_REVERSED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CloseRound(self, request, context):
-        """Closes a round: no further bet is accepted in it. Closing a closed one is ALREADY_CLOSED.
+        """Closes a round: no further bet is accepted in it. Closing a closed one is ALREADY_CLOSED. Returns
+        FAILED_PRECONDITION with PLAYER_NOT_FOUND or ACCOUNT_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -230,7 +235,8 @@ class WalletServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListBalances(self, request, context):
-        """Lists the calling player's balances, one for each currency, as last committed.
+        """Lists the calling player's balances, one for each currency, as last committed. Returns NOT_FOUND
+        with PLAYER_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -241,7 +247,9 @@ class WalletServiceServicer:
 
         A slow reader misses intermediate values and always gets the newest. A heartbeat comes every
         15 seconds. The stream ends with `end`; without one, treat it as broken. Either way call again,
-        with `after_seq` to get only what changed since.
+        with `after_seq` to get only what changed since. No stream outlives its access token, nor an hour.
+
+        Returns NOT_FOUND with PLAYER_NOT_FOUND, and RESOURCE_EXHAUSTED with OVERLOADED if too many watch.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -249,6 +257,9 @@ class WalletServiceServicer:
 
     def ListEntries(self, request, context):
         """Lists the entries of the calling player's wallet in one currency, newest first.
+
+        A currency without a wallet has none, and an empty list. Returns INVALID_ARGUMENT with
+        PAGE_TOKEN_INVALID for a token of another list.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

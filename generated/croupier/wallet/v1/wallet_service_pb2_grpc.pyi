@@ -48,13 +48,16 @@ class WalletServiceStub:
     OpenWallet: _grpc.UnaryUnaryMultiCallable[_wallet_service_pb2.OpenWalletRequest, _wallet_service_pb2.OpenWalletResponse]
     """Opens the wallet of a player in a currency, with its cash, bonus and locked accounts.
 
-    Safe to repeat. A player may have a wallet in several currencies.
+    Safe to repeat. A player may have a wallet in several currencies. Returns INVALID_ARGUMENT with
+    CURRENCY_UNKNOWN.
     """
     SetRestrictions: _grpc.UnaryUnaryMultiCallable[_wallet_service_pb2.SetRestrictionsRequest, _wallet_service_pb2.SetRestrictionsResponse]
     """Replaces the restrictions of a player, in order with the bets around it.
 
     When this answers, no later bet or deposit passes a restriction that it set. Wins, rollbacks
-    and releases ignore restrictions: what is owed is paid (GLI-19 A.3.8).
+    and releases ignore restrictions: what is owed is paid (GLI-19 A.3.8). Returns
+    FAILED_PRECONDITION with PLAYER_NOT_FOUND, and ALREADY_EXISTS with KEY_REUSED for a `request_id`
+    that named other restrictions.
     """
     SetLimit: _grpc.UnaryUnaryMultiCallable[_wallet_service_pb2.SetLimitRequest, _wallet_service_pb2.SetLimitResponse]
     """Sets, or lifts, a limit that a player chose, in order with the bets and deposits around it.
@@ -90,10 +93,13 @@ class WalletServiceStub:
 
     A bet that is not known yet is tombstoned: the rollback succeeds with NOTHING_TO_REVERSE, and
     the bet is refused with TOMBSTONED when it comes late. A second rollback succeeds with
-    ALREADY_REVERSED. A win that is spent is clamped at the available balance: APPLIED_CLAMPED.
+    ALREADY_REVERSED. A win that is spent is clamped at the available balance: APPLIED_CLAMPED. Returns
+    FAILED_PRECONDITION with a refusal such as REFERENCE_MISMATCH, REFERENCE_SETTLED or OVER_REVERSED.
     """
     CloseRound: _grpc.UnaryUnaryMultiCallable[_wallet_service_pb2.CloseRoundRequest, _wallet_service_pb2.CloseRoundResponse]
-    """Closes a round: no further bet is accepted in it. Closing a closed one is ALREADY_CLOSED."""
+    """Closes a round: no further bet is accepted in it. Closing a closed one is ALREADY_CLOSED. Returns
+    FAILED_PRECONDITION with PLAYER_NOT_FOUND or ACCOUNT_NOT_FOUND.
+    """
     GetTransfer: _grpc.UnaryUnaryMultiCallable[_wallet_service_pb2.GetTransferRequest, _wallet_service_pb2.GetTransferResponse]
     """Gets what is recorded under a key.
 
@@ -106,16 +112,24 @@ class WalletServiceStub:
     Returns NOT_FOUND with PLAYER_NOT_FOUND or ACCOUNT_NOT_FOUND.
     """
     ListBalances: _grpc.UnaryUnaryMultiCallable[_wallet_service_pb2.ListBalancesRequest, _wallet_service_pb2.ListBalancesResponse]
-    """Lists the calling player's balances, one for each currency, as last committed."""
+    """Lists the calling player's balances, one for each currency, as last committed. Returns NOT_FOUND
+    with PLAYER_NOT_FOUND.
+    """
     WatchBalances: _grpc.UnaryStreamMultiCallable[_wallet_service_pb2.WatchBalancesRequest, _wallet_service_pb2.WatchBalancesResponse]
     """Streams the calling player's balances: all of them at once, then each again when it changes.
 
     A slow reader misses intermediate values and always gets the newest. A heartbeat comes every
     15 seconds. The stream ends with `end`; without one, treat it as broken. Either way call again,
-    with `after_seq` to get only what changed since.
+    with `after_seq` to get only what changed since. No stream outlives its access token, nor an hour.
+
+    Returns NOT_FOUND with PLAYER_NOT_FOUND, and RESOURCE_EXHAUSTED with OVERLOADED if too many watch.
     """
     ListEntries: _grpc.UnaryUnaryMultiCallable[_wallet_service_pb2.ListEntriesRequest, _wallet_service_pb2.ListEntriesResponse]
-    """Lists the entries of the calling player's wallet in one currency, newest first."""
+    """Lists the entries of the calling player's wallet in one currency, newest first.
+
+    A currency without a wallet has none, and an empty list. Returns INVALID_ARGUMENT with
+    PAGE_TOKEN_INVALID for a token of another list.
+    """
 
 @_typing.type_check_only
 class WalletServiceAsyncStub(WalletServiceStub):
@@ -137,13 +151,16 @@ class WalletServiceAsyncStub(WalletServiceStub):
     OpenWallet: _aio.UnaryUnaryMultiCallable[_wallet_service_pb2.OpenWalletRequest, _wallet_service_pb2.OpenWalletResponse]  # type: ignore[assignment]
     """Opens the wallet of a player in a currency, with its cash, bonus and locked accounts.
 
-    Safe to repeat. A player may have a wallet in several currencies.
+    Safe to repeat. A player may have a wallet in several currencies. Returns INVALID_ARGUMENT with
+    CURRENCY_UNKNOWN.
     """
     SetRestrictions: _aio.UnaryUnaryMultiCallable[_wallet_service_pb2.SetRestrictionsRequest, _wallet_service_pb2.SetRestrictionsResponse]  # type: ignore[assignment]
     """Replaces the restrictions of a player, in order with the bets around it.
 
     When this answers, no later bet or deposit passes a restriction that it set. Wins, rollbacks
-    and releases ignore restrictions: what is owed is paid (GLI-19 A.3.8).
+    and releases ignore restrictions: what is owed is paid (GLI-19 A.3.8). Returns
+    FAILED_PRECONDITION with PLAYER_NOT_FOUND, and ALREADY_EXISTS with KEY_REUSED for a `request_id`
+    that named other restrictions.
     """
     SetLimit: _aio.UnaryUnaryMultiCallable[_wallet_service_pb2.SetLimitRequest, _wallet_service_pb2.SetLimitResponse]  # type: ignore[assignment]
     """Sets, or lifts, a limit that a player chose, in order with the bets and deposits around it.
@@ -179,10 +196,13 @@ class WalletServiceAsyncStub(WalletServiceStub):
 
     A bet that is not known yet is tombstoned: the rollback succeeds with NOTHING_TO_REVERSE, and
     the bet is refused with TOMBSTONED when it comes late. A second rollback succeeds with
-    ALREADY_REVERSED. A win that is spent is clamped at the available balance: APPLIED_CLAMPED.
+    ALREADY_REVERSED. A win that is spent is clamped at the available balance: APPLIED_CLAMPED. Returns
+    FAILED_PRECONDITION with a refusal such as REFERENCE_MISMATCH, REFERENCE_SETTLED or OVER_REVERSED.
     """
     CloseRound: _aio.UnaryUnaryMultiCallable[_wallet_service_pb2.CloseRoundRequest, _wallet_service_pb2.CloseRoundResponse]  # type: ignore[assignment]
-    """Closes a round: no further bet is accepted in it. Closing a closed one is ALREADY_CLOSED."""
+    """Closes a round: no further bet is accepted in it. Closing a closed one is ALREADY_CLOSED. Returns
+    FAILED_PRECONDITION with PLAYER_NOT_FOUND or ACCOUNT_NOT_FOUND.
+    """
     GetTransfer: _aio.UnaryUnaryMultiCallable[_wallet_service_pb2.GetTransferRequest, _wallet_service_pb2.GetTransferResponse]  # type: ignore[assignment]
     """Gets what is recorded under a key.
 
@@ -195,16 +215,24 @@ class WalletServiceAsyncStub(WalletServiceStub):
     Returns NOT_FOUND with PLAYER_NOT_FOUND or ACCOUNT_NOT_FOUND.
     """
     ListBalances: _aio.UnaryUnaryMultiCallable[_wallet_service_pb2.ListBalancesRequest, _wallet_service_pb2.ListBalancesResponse]  # type: ignore[assignment]
-    """Lists the calling player's balances, one for each currency, as last committed."""
+    """Lists the calling player's balances, one for each currency, as last committed. Returns NOT_FOUND
+    with PLAYER_NOT_FOUND.
+    """
     WatchBalances: _aio.UnaryStreamMultiCallable[_wallet_service_pb2.WatchBalancesRequest, _wallet_service_pb2.WatchBalancesResponse]  # type: ignore[assignment]
     """Streams the calling player's balances: all of them at once, then each again when it changes.
 
     A slow reader misses intermediate values and always gets the newest. A heartbeat comes every
     15 seconds. The stream ends with `end`; without one, treat it as broken. Either way call again,
-    with `after_seq` to get only what changed since.
+    with `after_seq` to get only what changed since. No stream outlives its access token, nor an hour.
+
+    Returns NOT_FOUND with PLAYER_NOT_FOUND, and RESOURCE_EXHAUSTED with OVERLOADED if too many watch.
     """
     ListEntries: _aio.UnaryUnaryMultiCallable[_wallet_service_pb2.ListEntriesRequest, _wallet_service_pb2.ListEntriesResponse]  # type: ignore[assignment]
-    """Lists the entries of the calling player's wallet in one currency, newest first."""
+    """Lists the entries of the calling player's wallet in one currency, newest first.
+
+    A currency without a wallet has none, and an empty list. Returns INVALID_ARGUMENT with
+    PAGE_TOKEN_INVALID for a token of another list.
+    """
 
 class WalletServiceServicer(metaclass=_abc_1.ABCMeta):
     """Owns the double-entry ledger. No other service keeps a balance.
@@ -229,7 +257,8 @@ class WalletServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_wallet_service_pb2.OpenWalletResponse, _abc.Awaitable[_wallet_service_pb2.OpenWalletResponse]]:
         """Opens the wallet of a player in a currency, with its cash, bonus and locked accounts.
 
-        Safe to repeat. A player may have a wallet in several currencies.
+        Safe to repeat. A player may have a wallet in several currencies. Returns INVALID_ARGUMENT with
+        CURRENCY_UNKNOWN.
         """
 
     @_abc_1.abstractmethod
@@ -241,7 +270,9 @@ class WalletServiceServicer(metaclass=_abc_1.ABCMeta):
         """Replaces the restrictions of a player, in order with the bets around it.
 
         When this answers, no later bet or deposit passes a restriction that it set. Wins, rollbacks
-        and releases ignore restrictions: what is owed is paid (GLI-19 A.3.8).
+        and releases ignore restrictions: what is owed is paid (GLI-19 A.3.8). Returns
+        FAILED_PRECONDITION with PLAYER_NOT_FOUND, and ALREADY_EXISTS with KEY_REUSED for a `request_id`
+        that named other restrictions.
         """
 
     @_abc_1.abstractmethod
@@ -307,7 +338,8 @@ class WalletServiceServicer(metaclass=_abc_1.ABCMeta):
 
         A bet that is not known yet is tombstoned: the rollback succeeds with NOTHING_TO_REVERSE, and
         the bet is refused with TOMBSTONED when it comes late. A second rollback succeeds with
-        ALREADY_REVERSED. A win that is spent is clamped at the available balance: APPLIED_CLAMPED.
+        ALREADY_REVERSED. A win that is spent is clamped at the available balance: APPLIED_CLAMPED. Returns
+        FAILED_PRECONDITION with a refusal such as REFERENCE_MISMATCH, REFERENCE_SETTLED or OVER_REVERSED.
         """
 
     @_abc_1.abstractmethod
@@ -316,7 +348,9 @@ class WalletServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _wallet_service_pb2.CloseRoundRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_wallet_service_pb2.CloseRoundResponse, _abc.Awaitable[_wallet_service_pb2.CloseRoundResponse]]:
-        """Closes a round: no further bet is accepted in it. Closing a closed one is ALREADY_CLOSED."""
+        """Closes a round: no further bet is accepted in it. Closing a closed one is ALREADY_CLOSED. Returns
+        FAILED_PRECONDITION with PLAYER_NOT_FOUND or ACCOUNT_NOT_FOUND.
+        """
 
     @_abc_1.abstractmethod
     def GetTransfer(
@@ -347,7 +381,9 @@ class WalletServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _wallet_service_pb2.ListBalancesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_wallet_service_pb2.ListBalancesResponse, _abc.Awaitable[_wallet_service_pb2.ListBalancesResponse]]:
-        """Lists the calling player's balances, one for each currency, as last committed."""
+        """Lists the calling player's balances, one for each currency, as last committed. Returns NOT_FOUND
+        with PLAYER_NOT_FOUND.
+        """
 
     @_abc_1.abstractmethod
     def WatchBalances(
@@ -359,7 +395,9 @@ class WalletServiceServicer(metaclass=_abc_1.ABCMeta):
 
         A slow reader misses intermediate values and always gets the newest. A heartbeat comes every
         15 seconds. The stream ends with `end`; without one, treat it as broken. Either way call again,
-        with `after_seq` to get only what changed since.
+        with `after_seq` to get only what changed since. No stream outlives its access token, nor an hour.
+
+        Returns NOT_FOUND with PLAYER_NOT_FOUND, and RESOURCE_EXHAUSTED with OVERLOADED if too many watch.
         """
 
     @_abc_1.abstractmethod
@@ -368,6 +406,10 @@ class WalletServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _wallet_service_pb2.ListEntriesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_wallet_service_pb2.ListEntriesResponse, _abc.Awaitable[_wallet_service_pb2.ListEntriesResponse]]:
-        """Lists the entries of the calling player's wallet in one currency, newest first."""
+        """Lists the entries of the calling player's wallet in one currency, newest first.
+
+        A currency without a wallet has none, and an empty list. Returns INVALID_ARGUMENT with
+        PAGE_TOKEN_INVALID for a token of another list.
+        """
 
 def add_WalletServiceServicer_to_server(servicer: WalletServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
