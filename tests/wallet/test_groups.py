@@ -1,6 +1,19 @@
 """Linked groups: whole or not at all."""
 
-from services.wallet.domain import Answer, Bet, Kind, OpenWallet, Operation, Outcome, Result, Reused
+from services.wallet.domain import (
+    Answer,
+    Bet,
+    CloseRound,
+    HoldId,
+    Key,
+    Kind,
+    OpenWallet,
+    Operation,
+    Outcome,
+    Release,
+    Result,
+    Reused,
+)
 from services.wallet.domain.planner import Unit, submission_of
 from tests.wallet.passbook import OTHER, PLAYER, Passbook
 
@@ -183,3 +196,16 @@ def test_earlier_operations_of_a_batch_count_as_known() -> None:
         "KEY_REUSED",
     ]
     assert book.cash == 100
+
+
+def test_a_leg_never_tells_the_balance_of_another_tenants_player() -> None:
+    book = Passbook()
+    book.give(100)
+    # The front door refuses such a group; the planner tells nothing of it all the same.
+    unknown = Release(key=book.key(), player_id=PLAYER, hold_id=HoldId(bytes(16)))
+    foreign = CloseRound(
+        key=Key("u", "studio", "c"), player_id=PLAYER, currency_code="EUR", round_key="r"
+    )
+    first, second = results(book.group(unknown, foreign))
+    assert (first.outcome, second.outcome) == (Outcome.HOLD_NOT_FOUND, Outcome.LINKED_FAILED)
+    assert second.available is None

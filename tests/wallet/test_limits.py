@@ -6,6 +6,7 @@ import pytest
 
 from services.kit.clock import from_micros, to_micros
 from services.wallet.domain import (
+    GrantBonus,
     IfRefused,
     LimitKind,
     Micros,
@@ -126,6 +127,29 @@ def test_a_window_begins_with_what_counts_first_and_ends_on_time() -> None:
     assert book.apply(book.bet(1)).outcome is Outcome.LIMIT_REACHED
     book.now = Micros(book.now + 1)
     assert book.apply(book.bet(100)).outcome is Outcome.APPLIED
+
+
+def test_a_stake_of_bonus_money_alone_opens_no_window_of_losses() -> None:
+    book = Passbook()
+    limit(book, LimitKind.LOSS, 50)
+    end = Micros(START + 30 * DAY)
+    book.apply(
+        GrantBonus(
+            key=book.key(),
+            player_id=PLAYER,
+            currency_code="EUR",
+            amount=40,
+            wager_required=500,
+            expire_time=end,
+        )
+    )
+    assert book.apply(book.bet(10)).bonus_amount == 10
+    [counter] = book.loaded.limits[PLAYER]
+    assert (counter.used, counter.window_end) == (0, 0)
+    book.now = Micros(START + HOUR)
+    book.give(5)
+    book.apply(book.bet(5))
+    assert (counter.used, counter.window_end) == (5, START + HOUR + DAY)
 
 
 def test_the_stricter_of_two_parties_limits_wins() -> None:
