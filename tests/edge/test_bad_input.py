@@ -1,3 +1,4 @@
+import gzip
 import json
 from typing import Any
 
@@ -37,6 +38,9 @@ BODIES: list[tuple[str, bytes, str]] = [
     ("both spellings of a field", b'{"requestId": "a", "request_id": "b"}', "request_id"),
     ("a number for a string", b'{"requestId": 5}', "request_id"),
     ("a string for a message", b'{"amount": "5 EUR"}', "amount"),
+    ("an object for a string", b'{"requestId": {"a": 1}}', "request_id"),
+    ("a list for a string", b'{"requestId": ["a"]}', "request_id"),
+    ("half a character", b'{"requestId": "\\ud83d"}', "request_id"),
     ("text for an integer", amount(minorUnits="a lot"), "amount.minor_units"),
     ("a fraction for an integer", amount(minorUnits=1.5), "amount.minor_units"),
     ("an integer beyond 64 bits", amount(minorUnits=2**63), "amount.minor_units"),
@@ -163,6 +167,28 @@ async def test_other_content_types_are_refused(
     assert (status, reason) == (415, "INVALID_REQUEST")
     assert metadata == {"content_type": content_type or ""}
     assert mesh.received == []
+
+
+@pytest.mark.parametrize("coding", ["gzip", "br", "deflate, gzip", "x"])
+async def test_other_content_encodings_are_refused(
+    client: httpx.AsyncClient, mesh: Mesh, player: dict[str, str], coding: str
+) -> None:
+    body = gzip.compress(json.dumps(DEPOSIT).encode())
+    response = await client.post(
+        PATH, content=body, headers={**player, **JSON, "content-encoding": coding}
+    )
+    assert told(response) == (415, "INVALID_REQUEST", {"content_encoding": coding})
+    assert response.headers["accept-encoding"] == "identity"
+    assert mesh.received == []
+
+
+async def test_body_that_is_said_to_be_as_it_is_arrives(
+    client: httpx.AsyncClient, mesh: Mesh, player: dict[str, str]
+) -> None:
+    headers = {**player, **JSON, "content-encoding": "identity"}
+    response = await client.post(PATH, content=json.dumps(DEPOSIT), headers=headers)
+    assert response.status_code == 200
+    assert mesh.last("CreateDeposit").request.request_id == ID
 
 
 @pytest.mark.parametrize("content_type", ["application/json; charset=UTF-8", "Application/JSON"])

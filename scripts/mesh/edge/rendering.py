@@ -14,6 +14,8 @@ from scripts.mesh.edge.settings import EdgeSettings, split_address
 Json = dict[str, Any]
 
 _FOLDER = Path(__file__).parents[3] / "envoy"
+# Each may use those before it.
+_LUA_MODULES = ("kinds", "json", "answers")
 _BODY_BYTES_MAX = 1 << 20
 _ANSWER_BYTES_MAX = 4 << 20
 # Set by Envoy, by a proxy before it or by gRPC itself; a client's own would be taken for theirs.
@@ -33,10 +35,6 @@ def render(settings: EdgeSettings) -> str:
     """
     contracts = Contracts.read(settings.descriptors)
     transcoder = _transcoder(contracts, settings.descriptors)
-    lua = (
-        lua_messages(operation.request for operation in contracts.operations if operation.bindings)
-        + (_FOLDER / "edge.lua").read_text()
-    )
     values: Json = {
         "LISTEN": _address(settings.listen),
         "ADMIN": _address(settings.admin),
@@ -48,7 +46,7 @@ def render(settings: EdgeSettings) -> str:
         "MESH_AUTHORITY": str(settings.mesh_authority),
         "ROUTES": routes(contracts, settings, transcoder=transcoder),
         "TRANSCODER": transcoder,
-        "LUA": lua,
+        "LUA": _lua(contracts),
         "REPLIES": local_replies(),
         "STRIPPED": _stripped(settings),
         "ORIGINS": [{"exact": origin} for origin in settings.origins],
@@ -62,6 +60,16 @@ def render(settings: EdgeSettings) -> str:
     }
     template = Template((_FOLDER / "envoy.yaml").read_text())
     return template.substitute({name: json.dumps(value) for name, value in values.items()})
+
+
+def _lua(contracts: Contracts) -> str:
+    """Puts the script together: the contracts, the modules by their names, the filter itself."""
+    requests = [operation.request for operation in contracts.operations if operation.bindings]
+    modules = [
+        f"local {name} = (function()\n{(_FOLDER / 'lua' / f'{name}.lua').read_text()}end)()\n"
+        for name in _LUA_MODULES
+    ]
+    return "".join([lua_messages(requests), *modules, (_FOLDER / "edge.lua").read_text()])
 
 
 def _address(address: str) -> Json:

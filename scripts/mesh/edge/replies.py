@@ -118,11 +118,11 @@ _REPLIES = (
         metadata={"request_id": "%REQ(X-REQUEST-ID)%"},
     ),
     Reply(
-        # The transcoder says what is wrong with the request.
+        # The transcoder's own sentence is left out: it quotes the value, maybe a password.
         when=f"response.code >= 400 && {_DETAILS}.contains('grpc_json_transcode_failure')",
         code=code_pb2.INVALID_ARGUMENT,
         reason=error_reason_pb2.ERROR_REASON_INVALID_REQUEST,
-        message="invalid request: %LOCAL_REPLY_BODY%",
+        message="invalid request: it is not what its type says",
         metadata={"fields": ""},
     ),
     Reply(

@@ -1,0 +1,234 @@
+"""Values of the wrong type, at every field of every request, and of the right one in every form."""
+
+import asyncio
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
+
+from scripts.mesh.edge.contract import Binding, Contracts, Operation
+from tests.edge.conftest import told
+from tests.edge.doubles import API_KEY, Mesh
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+SECRET = "hunter2"
+OPERATIONS = Contracts.read(Path("generated/croupier.binpb")).operations
+MAPPED = [
+    (operation, binding)
+    for operation in OPERATIONS
+    for binding in operation.bindings
+    if not operation.is_raw and not operation.streaming
+]
+BODIES = [each for each in MAPPED if each[1].body and each[0].request.fields]
+QUERIES = [each for each in MAPPED if not each[1].body and each[0].request.fields]
+
+OBJECT = f'{{"{SECRET}": 1}}'
+LIST = f'["{SECRET}"]'
+TIMES = (
+    "2027-02-30T00:00:00Z",
+    "2027-01-31",
+    "2027-01-31T24:00:00Z",
+    "2027-01-31T00:00:00",
+    SECRET,
+)
+STRINGS = ("8675309777", "true", OBJECT, LIST, '"\\ud800 half"', '"\\udc00\\ud800"')
+INTEGERS = (f'"{SECRET}"', "1.5", '"1.0"', '""', "true", OBJECT, LIST, "1e300", "-1e300")
+WRONG: dict[int, tuple[str, ...]] = {
+    FieldDescriptor.TYPE_STRING: STRINGS,
+    FieldDescriptor.TYPE_BOOL: (f'"{SECRET}"', '"true"', "1", OBJECT, LIST),
+    FieldDescriptor.TYPE_ENUM: (f'"{SECRET}"', "1.5", "2147483648", "true", OBJECT, LIST),
+    FieldDescriptor.TYPE_INT32: (*INTEGERS, "2147483648", '"-2147483649"', "2147483648.0"),
+    FieldDescriptor.TYPE_INT64: (*INTEGERS, '"9223372036854775808"', "-9223372036854775809"),
+    FieldDescriptor.TYPE_MESSAGE: (f'"{SECRET}"', "867", "false", LIST),
+}
+
+
+@pytest.fixture(scope="session")
+def everyone(player: dict[str, str], operator: dict[str, str]) -> dict[str, dict[str, str]]:
+    return {
+        "PUBLIC": {},
+        "PLAYER": player,
+        "SUBJECT": player,
+        "OPERATOR": operator,
+        "PROVIDER": {"x-api-key": API_KEY},
+    }
+
+
+def path_of(binding: Binding) -> str:
+    return re.sub(r"\{[a-z_]+\}", "abc-1", binding.template)
+
+
+def wrong_for(field: FieldDescriptor) -> tuple[str, ...]:
+    if field.message_type is not None and field.message_type.full_name.endswith(".Timestamp"):
+        return ("867", "true", OBJECT, LIST, *(f'"{time}"' for time in TIMES))
+    return WRONG[field.type]
+
+
+def misspelt(message: Descriptor, around: str, path: str) -> Iterator[tuple[str, str]]:
+    """Yields bodies with one wrong value, and the path of its field."""
+    for field in message.fields:
+        here, outer = f"{path}{field.name}", around % f'"{field.json_name}": %s'
+        values = wrong_for(field)
+        if field.is_repeated:
+            yield from ((outer % "[null]", here), (outer % f'"{SECRET}"', here))
+            values = tuple(f"[{value}]" for value in values)
+        yield from ((outer % value, here) for value in values)
+        below = field.message_type
+        if below is not None and below.full_name.startswith("croupier."):
+            inner = "[{%s}]" if field.is_repeated else "{%s}"
+            yield from misspelt(below, outer % inner, f"{here}.")
+
+
+def check(response: httpx.Response, field: str, sent: str) -> None:
+    status, reason, metadata = told(response)
+    assert (status, reason, metadata) == (400, "INVALID_REQUEST", {"fields": field}), sent
+    violation = response.json()["details"][1]
+    assert violation["@type"] == "type.googleapis.com/google.rpc.BadRequest"
+    [found] = violation["fieldViolations"]
+    assert found["field"] == field
+    assert response.json()["message"] == f"invalid request: {field}: {found['description']}"
+    for leaked in (SECRET, "867", "type.googleapis.com/google.protobuf"):
+        assert leaked not in response.text, sent
+
+
+@pytest.mark.parametrize("mapped", BODIES, ids=lambda each: str(each[0].name))
+async def test_value_of_another_type_is_refused_and_not_repeated(
+    client: httpx.AsyncClient,
+    mesh: Mesh,
+    everyone: dict[str, dict[str, str]],
+    mapped: tuple[Operation, Binding],
+) -> None:
+    operation, binding = mapped
+    headers = {**everyone[operation.level], "content-type": "application/json"}
+    taken = re.findall(r"\{([a-z_]+)\}", binding.template)
+    bodies = [each for each in misspelt(operation.request, "{%s}", "") if each[1] not in taken]
+    answers = await asyncio.gather(
+        *(client.post(path_of(binding), content=body, headers=headers) for body, _ in bodies)
+    )
+    for (body, field), answer in zip(bodies, answers, strict=True):
+        check(answer, field, body)
+    assert mesh.received == []
+
+
+@pytest.mark.parametrize("mapped", QUERIES, ids=lambda each: str(each[0].name))
+async def test_value_of_another_type_in_a_query_is_refused_and_not_repeated(
+    client: httpx.AsyncClient,
+    mesh: Mesh,
+    everyone: dict[str, dict[str, str]],
+    mapped: tuple[Operation, Binding],
+) -> None:
+    operation, binding = mapped
+    taken = re.findall(r"\{([a-z_]+)\}", binding.template)
+    for field in operation.request.fields:
+        if field.name in taken:
+            continue
+        values = ["%ff", "%c0%af"]
+        if field.type != FieldDescriptor.TYPE_STRING:
+            values += [SECRET, "1.5", "", "99999999999999999999"]
+        for value in values:
+            path = f"{path_of(binding)}?{field.json_name}={value}"
+            check(await client.get(path, headers=everyone[operation.level]), field.name, path)
+    assert mesh.received == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"\xff", b"\xc3", b"\xc0\xaf", b"\xe0\x80\xaf", b"\xed\xa0\x80", b"\xf4\x90\x80\x80",
+        b"\xf0\x80\x80\xaf", b"\xf8\x88\x80\x80\x80", b"\x80", b"a\xe2\x82",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("escape", [b"", b"\\n"])
+async def test_text_that_is_no_utf8_is_refused_and_not_repeated(
+    client: httpx.AsyncClient, mesh: Mesh, text: bytes, escape: bytes
+) -> None:
+    body = b'{"email": "' + escape + text + b'", "password": "hunter2"}'
+    response = await client.post(
+        "/v1/auth:login", content=body, headers={"content-type": "application/json"}
+    )
+    check(response, "email", repr(body))
+    assert mesh.received == []
+
+
+async def test_text_of_every_kind_of_character_arrives(
+    client: httpx.AsyncClient, mesh: Mesh, operator: dict[str, str]
+) -> None:
+    text = "aé\u07ff\u0800\ud7ff\ue000\uffff\U00010000\U0010ffff" * 10
+    for ascii_only in (True, False):
+        response = await client.post(
+            "/v1/players/0198c0de-0000-7000-8000-000000000001:block",
+            content=json.dumps({"reason": text}, ensure_ascii=ascii_only).encode(),
+            headers={**operator, "content-type": "application/json"},
+        )
+        assert response.status_code == 200, response.text
+        assert mesh.last("BlockPlayer").request.reason == text
+
+
+def deposit(minor_units: str) -> bytes:
+    request_id = "0198c0de-0000-7000-8000-000000000001"
+    amount = f'{{"currencyCode": "EUR", "minorUnits": {minor_units}}}'
+    return f'{{"requestId": "{request_id}", "amount": {amount}}}'.encode()
+
+
+@pytest.mark.parametrize(
+    ("written", "value"),
+    [
+        ("7", 7),
+        ('"7"', 7),
+        ("7.0", 7),
+        ("7e2", 700),
+        ('"\\u0037"', 7),
+        ("9007199254740993", 2**53 + 1),
+        ('"1000000000000000"', 10**15),
+    ],
+)
+async def test_integer_arrives_in_each_of_its_forms(
+    client: httpx.AsyncClient, mesh: Mesh, player: dict[str, str], written: str, value: int
+) -> None:
+    response = await client.post(
+        "/v1/payments:deposit",
+        content=deposit(written),
+        headers={**player, "content-type": "application/json"},
+    )
+    # (The contract's own rule may be narrower than 64 bits; then the service says so.)
+    if response.status_code == 200:
+        assert mesh.last("CreateDeposit").request.amount.minor_units == value
+    else:
+        assert value > 10**9
+        assert "integer" not in response.text
+        assert "range" not in response.text
+
+
+@pytest.mark.parametrize(
+    ("written", "seconds", "nanos"),
+    [
+        ("2027-01-31T12:00:00Z", 1_801_396_800, 0),
+        ("2028-02-29T12:00:00.000001Z", 1_835_438_400, 1_000),
+        ("2027-01-31T14:00:00%2B02:00", 1_801_396_800, 0),
+        ("2027-01-31T14:00:00+02:00", 1_801_396_800, 0),
+    ],
+)
+async def test_time_arrives_in_each_of_its_forms(
+    client: httpx.AsyncClient,
+    mesh: Mesh,
+    operator: dict[str, str],
+    written: str,
+    seconds: int,
+    nanos: int,
+) -> None:
+    response = await client.get(
+        "/v1/reports/game-activity?endTime=2029-01-01T00:00:00Z&dimensions=DIMENSION_GAME"
+        f"&startTime={written}",
+        headers=operator,
+    )
+    if response.status_code == 200:
+        start: Any = mesh.last("QueryGameActivity").request.start_time
+        assert (start.seconds, start.nanos) == (seconds, nanos)
+    else:
+        assert "is not a time" not in response.text
