@@ -18,12 +18,18 @@ for _, fields in pairs(MESSAGES) do
   end
 end
 
+-- For the access log: the transcoder leaves nothing from which Envoy could tell.
+local function note_code(handle, code)
+  handle:streamInfo():dynamicMetadata():set("envoy.filters.http.lua", "grpc_status", code)
+end
+
 -- Answers instead of the service. Envoy ends the script here: what stands after a call of this is
 -- not reached.
 local function respond(handle, status, code, reason, message, metadata, detail, headers)
   headers = headers or {}
   headers[":status"] = status
   headers["content-type"] = "application/json"
+  note_code(handle, code)
   handle:respond(headers, answers.status_json(code, reason, message, metadata, detail))
 end
 
@@ -178,5 +184,8 @@ function envoy_on_response(handle)
     headers:replace("content-type", stream_type)
   elseif byte(status) >= FOUR then
     code = correct(handle) or code
+  end
+  if code then
+    note_code(handle, tonumber(code))
   end
 end

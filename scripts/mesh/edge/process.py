@@ -34,6 +34,9 @@ def command(config: Path, *, admin_address: Path, concurrency: int = 0) -> list[
         # A restart drains and starts anew; the shared memory of hot restarts would only let two
         # Envoys on one machine get in each other's way.
         "--disable-hot-restart",
+        # Whoever looks for a request in the access log finds it, without a write for each.
+        "--file-flush-interval-msec",
+        "1000",
         "--log-level",
         "warning",
         *(["--concurrency", str(concurrency)] if concurrency else []),
