@@ -155,15 +155,18 @@ def _mappers(reply: Reply) -> Iterator[Json]:
         },
         "headers_to_add": retry,
     }
-    # To gRPC clients Envoy says the code by itself, with the body as message. The reason goes where
-    # they look for it; only what never varies can be told there, so values that Envoy would fill in
-    # are left out.
+    # To gRPC clients Envoy tells the body as message. The reason goes where they look for it; only
+    # what never varies can be told there, so values that Envoy would fill in are left out. Envoy
+    # alone would derive the code from the HTTP status, and say UNKNOWN for a 413.
     details = base64.b64encode(_status(reply).SerializeToString()).decode()
     yield {
         **common,
         "filter": _when(f"{_IS_GRPC} && ({reply.when})"),
         "body_format_override": {"text_format_source": {"inline_string": reply.message}},
-        "headers_to_add": [_header("grpc-status-details-bin", details)],
+        "headers_to_add": [
+            _header("grpc-status", str(reply.code)),
+            _header("grpc-status-details-bin", details),
+        ],
     }
 
 

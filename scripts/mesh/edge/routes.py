@@ -32,6 +32,14 @@ _LIMIT = "envoy.filters.http.local_ratelimit"
 _LUA = "envoy.filters.http.lua"
 _TRANSCODER = "envoy.filters.http.grpc_json_transcoder"
 _NO_LUA: Json = {_LUA: {"@type": f"{_TYPE}lua.v3.LuaPerRoute", "disabled": True}}
+# A larger message would be refused by gRPC itself, with a code that invites to try again, and
+# without a reason. The head of a frame has five bytes.
+_LIMITED_SIZE: Json = {
+    "envoy.filters.http.buffer": {
+        "@type": f"{_TYPE}buffer.v3.BufferPerRoute",
+        "buffer": {"max_request_bytes": (1 << 20) + 5},
+    }
+}
 _NO_TOKEN: Json = {_JWT: {"@type": f"{_TYPE}jwt_authn.v3.PerRouteConfig", "disabled": True}}
 
 
@@ -103,7 +111,7 @@ def _grpc(operation: Operation, settings: EdgeSettings) -> Json:
         },
         "route": _action(operation, settings, from_http=False),
         "metadata": _metadata(operation, {}),
-        "typed_per_filter_config": {**_filters(operation, settings), **_NO_LUA},
+        "typed_per_filter_config": {**_filters(operation, settings), **_NO_LUA, **_LIMITED_SIZE},
         **_deadline_header(operation, settings),
     }
 
