@@ -37,16 +37,6 @@ class UnknownCurrencyError(ValueError):
         self.code = code
 
 
-class TooFineError(ValueError):
-    """A decimal amount with more digits than its currency has."""
-
-    def __init__(self, text: str, currency: Currency) -> None:
-        """Names the amount and the scale that cannot hold it."""
-        super().__init__(f"{text!r} is finer than {currency.code}'s {currency.exponent} decimals")
-        self.text = text
-        self.currency = currency
-
-
 # ISO 4217 exponents. ETH and SOL carry 9 decimals, not the chain's 18 or more: 64 bits hold
 # 4.6 thousand million ETH in gwei, and only 4.6 in wei once a counter may reach 2**62.
 _FIAT = {
@@ -112,26 +102,3 @@ def to_decimal(money: Money) -> str:
     if exponent == 0:
         return f"{sign}{digits}"
     return f"{sign}{digits[:-exponent]}.{digits[-exponent:]}"
-
-
-def parse_decimal(text: str, currency_code: str) -> Money:
-    """Reads an amount in main units, as `12.3`; plain digits only, so no exponent and no sign.
-
-    Raises:
-        UnknownCurrencyError: The registry does not have the currency.
-        TooFineError: The text has non-zero digits below the currency's minor unit.
-        ValueError: The text is not a plain decimal number of at most 40 characters.
-    """
-    scale = currency(currency_code)
-    whole, point, fraction = text.partition(".")
-    plain = text.isascii() and whole.isdigit() and (fraction.isdigit() if point else True)
-    if not plain or len(text) > 40:  # noqa: PLR2004 (no amount needs more, and int() is quadratic)
-        message = f"not a plain decimal amount: {text[:50]!r}"
-        raise ValueError(message)
-    kept, finer = fraction[: scale.exponent], fraction[scale.exponent :]
-    if finer.strip("0"):
-        raise TooFineError(text, scale)
-    return Money(
-        currency_code=currency_code,
-        minor_units=int(whole + kept.ljust(scale.exponent, "0")),
-    )

@@ -18,7 +18,6 @@ from services.kit.paging import page_position, page_token
 from services.wallet.domain import validation
 from services.wallet.domain.operations import Group, Operation
 from services.wallet.domain.planner import Unit, submission_of
-from services.wallet.domain.policy import Policy
 from services.wallet.domain.result import Answer, Reused
 from services.wallet.domain.rows import Posting
 from services.wallet.domain.values import Bucket, Key, Kind, Micros, PlayerId, pack_key, unpack_id
@@ -34,7 +33,6 @@ from services.wallet.store import (
     Reader,
     Session,
     StatementLine,
-    add_policy,
     open_session,
     sync_currencies,
 )
@@ -129,10 +127,6 @@ class WalletService:
         await self._writer.stop(grace)
         await self._database.close()
 
-    async def wait_stopped(self) -> None:
-        """Returns when the writer has ended, by itself or because it was told to."""
-        await self._writer.stopped.wait()
-
     # Moving money.
 
     async def submit(self, operation: Operation, *, timeout_s: float | None = None) -> Answer:
@@ -215,20 +209,6 @@ class WalletService:
     @retry_on_race
     async def _sync_currencies(self) -> None:
         await sync_currencies(self._database)
-
-    @retry_on_race
-    async def _add_policy(self, policy: Policy) -> Policy:
-        return await add_policy(self._database, policy, Micros(to_micros(self._clock.now())))
-
-    async def set_policy(self, policy: Policy) -> Policy:
-        """Adds a version of a source's policy. It judges all that is submitted afterwards.
-
-        Args:
-            policy: Its number and version are given by the ledger.
-        """
-        added = await self._add_policy(policy)
-        await self._writer.reload_policies()
-        return added
 
     # Reading.
 
@@ -322,18 +302,6 @@ class WalletService:
     ) -> list[Posting]:
         """Returns transfers with their entries after a seq, in order and without a gap."""
         return await self._reader.page_log(shard, after_seq=after_seq, limit=limit)
-
-    async def follow_log(
-        self, *, after_seq: int, limit: int = _FEED_PAGE, shard: int = _SHARD
-    ) -> AsyncGenerator[list[Posting], None]:
-        """Yields pages of the log after a seq, for ever; it wakes after each commit."""
-        while True:
-            page = await self.read_log(after_seq=after_seq, limit=limit, shard=shard)
-            if page:
-                after_seq = page[-1].transfer.seq
-                yield page
-            if len(page) < limit:
-                await self._notifier.wait_beyond(after_seq)
 
     async def wait_for_seq(self, seq: int) -> None:
         """Returns once the log has a transfer of this seq."""

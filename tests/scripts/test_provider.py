@@ -201,7 +201,10 @@ async def test_spin_without_a_stake_is_refused(
 
 
 def test_slot_keeps_an_edge_for_the_house_and_not_too_large_a_one() -> None:
-    assert 0.9 < slot.expected_return() < 1
+    size = len(slot._REEL)
+    chances = {symbol: (slot._REEL.count(symbol) / size) ** 3 for symbol in slot._PAYS}
+    paid_back = sum(pays * chances[symbol] for symbol, pays in slot._PAYS.items())
+    assert 0.9 < paid_back < 1
 
 
 def test_spin_pays_only_three_of_a_kind() -> None:

@@ -42,6 +42,7 @@ from services.wallet.domain import (
 )
 from services.wallet.domain.planner import Unit, submission_of
 from services.wallet.service import WalletService
+from services.wallet.store import add_policy
 from services.wallet.writer import WriterOptions
 from tests.kit.clock import ManualClock
 from tests.wallet.audit import Audit
@@ -261,8 +262,8 @@ async def test_a_history_has_the_same_outcomes_in_memory_and_on_a_database(
     workload = Workload(seed)
     book = Passbook(opened=False, partial_rollback=True)
     service = WalletService(wallet_url, clock, options=UNSWEPT)
+    await add_policy(service.database, book.policy, Micros(0))
     await service.start()
-    await service.set_policy(book.policy)
     for number in range(BATCHES):
         clock.advance(timedelta(seconds=workload.random.randint(0, 5000)))
         book.now = Micros(to_micros(clock.now()))

@@ -48,6 +48,7 @@ from services.wallet.domain import (
 )
 from services.wallet.errors import KeyReusedError, TransferNotFoundError
 from services.wallet.service import WalletService
+from services.wallet.store import add_policy
 from services.wallet.tables import ACCOUNT, ENTRY, TRANSFER
 from services.wallet.writer import WriterOptions
 from tests.conftest import Connect
@@ -217,16 +218,20 @@ async def test_an_expired_hold_is_shown_no_more(wallet_url: str, clock: ManualCl
 # Refunds, and the second side of a transfer.
 
 
-async def test_two_refunds_at_once_never_pass_the_original(service: WalletService) -> None:
+async def test_two_refunds_at_once_never_pass_the_original(
+    wallet_url: str, clock: ManualClock
+) -> None:
     """Two refunds read the same rest of a payment, and together gave back more than it was."""
-    await service.set_policy(
-        Policy(policy_id=0, tenant="t", source="studio", partial_rollback=True)
-    )
-    await give(service, 100)
-    await service.submit(Bet(amount=100, **of("b")))
-    refunds = [Rollback(reference="b", amount=60, **of()) for _ in range(2)]
-    assert await outcomes(service, *refunds) == [Outcome.APPLIED, Outcome.OVER_REVERSED]
-    assert await available(service) == 60
+    policy = Policy(policy_id=0, tenant="t", source="studio", partial_rollback=True)
+    database = Database(wallet_url, schema="wallet")
+    await add_policy(database, policy, Micros(0))
+    await database.close()
+    async with ledger(wallet_url, clock) as service:
+        await give(service, 100)
+        await service.submit(Bet(amount=100, **of("b")))
+        refunds = [Rollback(reference="b", amount=60, **of()) for _ in range(2)]
+        assert await outcomes(service, *refunds) == [Outcome.APPLIED, Outcome.OVER_REVERSED]
+        assert await available(service) == 60
 
 
 async def test_the_second_account_of_a_transfer_misses_nothing(service: WalletService) -> None:

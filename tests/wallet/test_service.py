@@ -391,40 +391,6 @@ async def test_watching_an_unknown_player_is_an_error(service: WalletService) ->
             await anext(watch)
 
 
-async def test_a_follower_misses_nothing_while_the_ledger_is_busy(
-    service: WalletService,
-) -> None:
-    await give(service, 10_000)
-    seen: list[int] = []
-
-    async def follow() -> None:
-        async with aclosing(service.follow_log(after_seq=0, limit=7)) as log:
-            async for page in log:
-                seen.extend(each.transfer.seq for each in page)
-                if seen[-1] >= 302:
-                    return
-
-    async with asyncio.timeout(PATIENCE_S):
-        follower = asyncio.ensure_future(follow())
-        for _ in range(30):
-            await asyncio.gather(*(service.submit(Bet(amount=1, **common())) for _ in range(10)))
-        await follower
-    assert seen == list(range(1, 303))
-
-
-async def test_a_follower_at_the_end_waits_for_the_next_commit(service: WalletService) -> None:
-    head = await service.get_log_head()
-    assert head is not None
-    async with (
-        asyncio.timeout(PATIENCE_S),
-        aclosing(service.follow_log(after_seq=head.last_seq)) as log,
-    ):
-        following = asyncio.ensure_future(anext(log))
-        await give(service, 5)
-        [posting] = await following
-        assert posting.transfer.seq == head.last_seq + 1
-
-
 async def test_a_log_of_another_shard_is_unknown(service: WalletService) -> None:
     assert await service.get_log_head(shard=7) is None
 

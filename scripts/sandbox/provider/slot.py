@@ -21,9 +21,3 @@ def spin(stake_minor_units: int) -> Spin:
     symbols = (secrets.choice(_REEL), secrets.choice(_REEL), secrets.choice(_REEL))
     multiple = _PAYS[symbols[0]] if len(set(symbols)) == 1 else 0
     return Spin(symbols, multiple * stake_minor_units)
-
-
-def expected_return() -> float:
-    """Computes which part of the stakes the game pays back in the long run."""
-    size = len(_REEL)
-    return sum(pays * (_REEL.count(symbol) / size) ** 3 for symbol, pays in _PAYS.items())

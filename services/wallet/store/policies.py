@@ -12,7 +12,10 @@ from services.wallet.tables import POLICY
 
 
 async def add_policy(database: Database, policy: Policy, now: Micros) -> Policy:
-    """Adds a policy as the newest version for its tenant and source, and returns it numbered."""
+    """Adds a policy as the newest version for its tenant and source, and returns it numbered.
+
+    A ledger reads its policies when it starts.
+    """
     async with database.transaction() as connection:
         newest = await connection.scalar(select(func.max(POLICY.c.policy_id)))
         version = await connection.scalar(

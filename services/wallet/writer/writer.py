@@ -96,9 +96,7 @@ class Writer:
         self._task: asyncio.Task[None] | None = None
         self._state = WriterState.NEW
         self._head = ShardState(shard, 0, "", 0, 0, b"", Micros(0))
-        self._policies_stale = False
         self.policies = Policies([])
-        self.stopped = asyncio.Event()
 
     @property
     def state(self) -> WriterState:
@@ -136,7 +134,6 @@ class Writer:
         await self._store.close()
         if self._state is WriterState.DRAINING:
             self._state = WriterState.STOPPED
-        self.stopped.set()
 
     def submit(
         self, unit: Unit, *, deadline: float | None = None
@@ -177,11 +174,6 @@ class Writer:
         self._queue.admit(waiting)
         return [each.answer for each in waiting]
 
-    async def reload_policies(self) -> None:
-        """Returns once versions that were added are in force."""
-        self._policies_stale = True
-        await self.submit(Unit())
-
     # Serving.
 
     async def _serve(self) -> None:
@@ -203,7 +195,6 @@ class Writer:
             _LOG.critical("shard %d is halted", self._store.shard, exc_info=error)
         finally:
             self._fail_waiting()
-            self.stopped.set()
 
     async def _process(self, batch: list[Waiting]) -> None:
         """Commits a batch and answers it.
@@ -265,9 +256,6 @@ class Writer:
         recorder = Recorder([]) if traces else None
         self._store.record(recorder)
         await self._store.begin_batch(epoch=head.epoch, batch_no=head.last_batch + 1)
-        if self._policies_stale:
-            self.policies = await self._store.load_policies()
-            self._policies_stale = False
         loaded = await self._store.load(needs_of(each.unit for each in batch))
         book = Book(
             loaded,
