@@ -1,7 +1,7 @@
 """BackOfficeService: what operators do by hand, each time under their own name."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from croupier.wallet.v1 import back_office_service_pb2 as back_office
 from croupier.wallet.v1 import back_office_service_pb2_grpc
@@ -23,6 +23,8 @@ from services.wallet.store import StatementQuery
 
 _PAGE_SIZE = 50
 
+ResponseT = TypeVar("ResponseT")
+
 
 class BackOfficeServicer(back_office_service_pb2_grpc.BackOfficeServiceServicer):
     """Translates between operators and the ledger."""
@@ -41,36 +43,41 @@ class BackOfficeServicer(back_office_service_pb2_grpc.BackOfficeServiceServicer)
         self, request: back_office.HoldDepositRequest, context: Any
     ) -> back_office.HoldDepositResponse:
         """Announces a deposit."""
-        result = await self._submit(context, operations.hold_deposit, request)
-        return back_office.HoldDepositResponse(result=result_message(result))
+        return await self._booked(
+            context, operations.hold_deposit, request, back_office.HoldDepositResponse
+        )
 
     async def HoldWithdrawal(
         self, request: back_office.HoldWithdrawalRequest, context: Any
     ) -> back_office.HoldWithdrawalResponse:
         """Sets cash aside."""
-        result = await self._submit(context, operations.hold_withdrawal, request)
-        return back_office.HoldWithdrawalResponse(result=result_message(result))
+        return await self._booked(
+            context, operations.hold_withdrawal, request, back_office.HoldWithdrawalResponse
+        )
 
     async def CaptureHold(
         self, request: back_office.CaptureHoldRequest, context: Any
     ) -> back_office.CaptureHoldResponse:
         """Posts a hold."""
-        result = await self._submit(context, operations.capture_hold, request)
-        return back_office.CaptureHoldResponse(result=result_message(result))
+        return await self._booked(
+            context, operations.capture_hold, request, back_office.CaptureHoldResponse
+        )
 
     async def ReleaseHold(
         self, request: back_office.ReleaseHoldRequest, context: Any
     ) -> back_office.ReleaseHoldResponse:
         """Frees a hold."""
-        result = await self._submit(context, operations.release_hold, request)
-        return back_office.ReleaseHoldResponse(result=result_message(result))
+        return await self._booked(
+            context, operations.release_hold, request, back_office.ReleaseHoldResponse
+        )
 
     async def MoveFunds(
         self, request: back_office.MoveFundsRequest, context: Any
     ) -> back_office.MoveFundsResponse:
         """Moves money between buckets."""
-        result = await self._submit(context, operations.move_funds, request)
-        return back_office.MoveFundsResponse(result=result_message(result))
+        return await self._booked(
+            context, operations.move_funds, request, back_office.MoveFundsResponse
+        )
 
     async def ExchangeFunds(
         self, request: back_office.ExchangeFundsRequest, context: Any
@@ -90,8 +97,9 @@ class BackOfficeServicer(back_office_service_pb2_grpc.BackOfficeServiceServicer)
         self, request: back_office.AdjustBalanceRequest, context: Any
     ) -> back_office.AdjustBalanceResponse:
         """Corrects a balance."""
-        result = await self._submit(context, operations.adjust_balance, request)
-        return back_office.AdjustBalanceResponse(result=result_message(result))
+        return await self._booked(
+            context, operations.adjust_balance, request, back_office.AdjustBalanceResponse
+        )
 
     async def GrantBonus(
         self, request: back_office.GrantBonusRequest, context: Any
@@ -107,15 +115,17 @@ class BackOfficeServicer(back_office_service_pb2_grpc.BackOfficeServiceServicer)
         self, request: back_office.ForfeitBonusRequest, context: Any
     ) -> back_office.ForfeitBonusResponse:
         """Ends a bonus."""
-        result = await self._submit(context, operations.forfeit_bonus, request)
-        return back_office.ForfeitBonusResponse(result=result_message(result))
+        return await self._booked(
+            context, operations.forfeit_bonus, request, back_office.ForfeitBonusResponse
+        )
 
     async def SetOperatorLimit(
         self, request: back_office.SetOperatorLimitRequest, context: Any
     ) -> back_office.SetOperatorLimitResponse:
         """Sets or lifts the operator's limit."""
-        result = await self._submit(context, operations.set_limit, request)
-        return back_office.SetOperatorLimitResponse(result=result_message(result))
+        return await self._booked(
+            context, operations.set_limit, request, back_office.SetOperatorLimitResponse
+        )
 
     async def GetBalanceAt(
         self, request: back_office.GetBalanceAtRequest, context: Any
@@ -161,6 +171,17 @@ class BackOfficeServicer(back_office_service_pb2_grpc.BackOfficeServiceServicer)
         return back_office.GetLiabilityResponse(
             liabilities=map(liability_message, liabilities), seq=seq
         )
+
+    async def _booked(
+        self,
+        context: Any,
+        read: Callable[[Any, str, Trace], Operation],
+        request: Any,
+        response: Callable[..., ResponseT],
+    ) -> ResponseT:
+        """Runs the one movement that a request asks for, and answers with what it came to."""
+        result = await self._submit(context, read, request)
+        return response(result=result_message(result))
 
     async def _submit(
         self, context: Any, read: Callable[[Any, str, Trace], Operation], request: Any
