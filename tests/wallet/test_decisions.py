@@ -153,6 +153,8 @@ OBSTACLES: dict[str, tuple[type[Operation], dict[str, Any], dict[Outcome, Obstac
         WHICH | {Outcome.PLAYER_RESTRICTED: Scene.restricted} | FULL,
     ),
 }
+# What forbids or stops everything comes last, so that the others can be arranged.
+LAST = (Outcome.PLAYER_RESTRICTED, Outcome.COUNTER_LIMIT)
 # The policy under which everything that can be refused is.
 STRICT: dict[str, Any] = {
     "rollback_unknown": Stance.REFUSE,
@@ -175,8 +177,7 @@ def before(name: str) -> tuple[Scene, type[Operation]]:
 def judged(name: str, *met: Outcome) -> tuple[Scene, Outcome]:
     scene, kind = before(name)
     obstacles = OBSTACLES[name][2]
-    # Closing takes a round that is still open, so what stops everybody comes last.
-    for outcome in sorted(met, key=lambda each: each is Outcome.COUNTER_LIMIT):
+    for outcome in sorted(met, key=lambda each: (each in LAST, each)):
         obstacles[outcome](scene)
     return scene, scene.run(kind, **scene.fields).outcome
 
@@ -217,9 +218,11 @@ def test_of_two_refusals_the_earlier_one_answers(
 
 
 def everything_in_the_way(scene: Scene, name: str) -> None:
-    for outcome, obstacle in OBSTACLES[name][2].items():
-        if not any(outcome in exclusive for exclusive in ONE_OF):
+    for outcome, obstacle in sorted(OBSTACLES[name][2].items()):
+        if not any(outcome in exclusive for exclusive in ONE_OF) and outcome not in LAST:
             obstacle(scene)
+    scene.restricted()
+    scene.full_counters()
     scene.fields.pop("tenant", None)
 
 
