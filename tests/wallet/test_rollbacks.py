@@ -234,6 +234,25 @@ def test_partial_rollbacks_never_pass_the_original() -> None:
     assert book.cash == 100
 
 
+def test_a_partial_rollback_may_take_exactly_what_is_left() -> None:
+    book = Passbook(partial_rollback=True)
+    book.give(100)
+    book.apply(book.bet(60, id="b"))
+    book.apply(book.rollback("b", amount=25))
+    rest = book.apply(book.rollback("b", amount=35))
+    assert (rest.outcome, rest.reversal_no, book.cash) == (Outcome.APPLIED, 2, 100)
+
+
+def test_a_rollback_closes_the_round_of_its_original_and_not_the_one_it_names() -> None:
+    book = Passbook()
+    book.give(100)
+    book.apply(book.bet(10, id="b", round_key="r1"))
+    book.apply(book.bet(10, round_key="r2"))
+    book.apply(book.rollback("b", round_key="r2", close_round=True))
+    assert book.apply(book.bet(10, round_key="r1")).outcome is Outcome.ROUND_CLOSED
+    assert book.apply(book.bet(10, round_key="r2")).outcome is Outcome.APPLIED
+
+
 def test_a_free_round_is_rolled_back_once() -> None:
     book = Passbook()
     book.apply(book.bet(0, id="b"))
