@@ -4,7 +4,7 @@ import asyncio
 import gc
 import signal
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from typing import Any, TypeVar
 
 import grpc
@@ -110,7 +110,11 @@ class Server:
         return int(port)
 
     async def stop(self) -> None:
-        """Says NOT_SERVING, lets balancers notice, ends calls under way, then stops."""
+        """Says NOT_SERVING, lets balancers notice, ends calls under way, then stops.
+
+        Calls that come meanwhile are UNAVAILABLE, which callers and the edge try again elsewhere;
+        gRPC by itself would say CANCELLED, which they take for their own doing.
+        """
         if self._watch is not None:
             self._watch.cancel()
             await asyncio.gather(self._watch, return_exceptions=True)
@@ -118,7 +122,12 @@ class Server:
         await asyncio.sleep(self._settings.drain_pause.total_seconds())
         for end in self._enders:
             end()
-        await self._server.stop(self._settings.drain_grace.total_seconds())
+        loop = asyncio.get_running_loop()
+        ends = loop.time() + self._settings.drain_grace.total_seconds()
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(ends):
+                await self._chain.load.drain()
+        await self._server.stop(max(ends - loop.time(), 0))
 
     async def _watch_health(self) -> None:
         while True:

@@ -309,7 +309,7 @@ async def test_call_beyond_the_bound_is_refused_and_later_ones_served(
     await game.GetBalance(balance())
 
 
-async def test_draining_server_finishes_calls_and_says_not_serving(
+async def test_draining_server_finishes_calls_refuses_others_and_says_not_serving(
     authority: DevelopmentAuthority, double: WalletDouble, tokens: TokenIssuer, connect: Connect
 ) -> None:
     server = Server(settings(authority), authenticators=token_authenticators(tokens.fetch_keys))
@@ -324,6 +324,11 @@ async def test_draining_server_finishes_calls_and_says_not_serving(
     stopping = asyncio.ensure_future(server.stop())
     assert (await watch.read()).status == states.NOT_SERVING
     watch.cancel()
+    late = await refusals.refusal(stub(channel).GetBalance(balance()))
+    assert (late.code, late.reason) == (
+        grpc.StatusCode.UNAVAILABLE,
+        "ERROR_REASON_UNAVAILABLE",
+    )
     double.leave.set()
     assert await held == wallet_service_pb2.GetBalanceResponse()
     await stopping

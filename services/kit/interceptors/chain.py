@@ -9,7 +9,7 @@ import grpc
 
 from services.kit.call import Call, current_call
 from services.kit.contract import Level, Method, UndeclaredError, methods_of
-from services.kit.errors import OverloadedError, ServiceError
+from services.kit.errors import OverloadedError, ServiceError, UnavailableError
 from services.kit.interceptors import deadline, errors
 from services.kit.interceptors.authentication import Authenticator, authenticate
 from services.kit.interceptors.authorization import authorize
@@ -23,21 +23,37 @@ Stream = Callable[[Any, Any], AsyncIterator[Any]]
 
 
 class Load:
-    """How many unary calls are under way in this server."""
+    """How many unary calls are under way in this server, and whether it takes more."""
 
     def __init__(self, calls_max: int) -> None:
         """Bounds them."""
         self.calls_max = calls_max
         self.calls = 0
+        self._drained: asyncio.Event | None = None
 
     def admit(self) -> None:
-        """Refuses the call that has just been counted if it is one too many.
+        """Refuses a call if the server drains, or if it is one too many of those counted.
 
         Raises:
             OverloadedError: Nothing was done for the call.
+            UnavailableError: Nothing was done for the call.
         """
         if self.calls > self.calls_max:
             raise OverloadedError(retry_after=_RETRY_AFTER)
+        if self._drained is not None:
+            raise UnavailableError(dependency="server", retry_after=_RETRY_AFTER)
+
+    def leave(self) -> None:
+        """Counts a call off."""
+        self.calls -= 1
+        if self._drained is not None and not self.calls:
+            self._drained.set()
+
+    async def drain(self) -> None:
+        """Takes no more calls, and returns when the last one has ended."""
+        self._drained = asyncio.Event()
+        if self.calls:
+            await self._drained.wait()
 
 
 class Chain:
@@ -58,7 +74,7 @@ class Chain:
             default_deadline: For unary calls without one.
         """
         self._authenticators = authenticators
-        self._load = Load(calls_max)
+        self.load = Load(calls_max)
         self._default_deadline_s = default_deadline.total_seconds()
 
     def wrap(
@@ -98,7 +114,7 @@ class Chain:
     def _unary(self, method: Method, serve: Unary) -> Unary:
         telemetry = CallTelemetry(method.full_name)
         authenticator = self._authenticators[method.level]
-        load = self._load
+        load = self.load
         default_s = self._default_deadline_s
 
         async def answer(request: Any, context: Any) -> Any:
@@ -125,7 +141,7 @@ class Chain:
                 telemetry.end(started, call, known.code, known.reason)
                 await errors.abort(call, known)
             finally:
-                load.calls -= 1
+                load.leave()
             telemetry.end(started, call)
             return response
 
@@ -134,12 +150,14 @@ class Chain:
     def _stream(self, method: Method, serve: Stream, *, validated: bool) -> Stream:
         telemetry = CallTelemetry(method.full_name)
         authenticator = self._authenticators[method.level]
+        load = self.load
 
         async def answer(request: Any, context: Any) -> AsyncIterator[Any]:
             call = Call(method, context)
             started = telemetry.begin(call)
             failure: ServiceError | None = None
             try:
+                load.admit()
                 call.caller = await authenticate(call, authenticator)
                 authorize(call.caller, method)
                 if validated:
