@@ -118,12 +118,16 @@ class Audit:
     def _check_rounds(self) -> None:
         stakes: defaultdict[int, list[int]] = defaultdict(lambda: [0, 0, 0, 0])
         kinds = {each.seq: each.kind.name for each in self.transfers}
+        rounds = {each.seq: each.round_id for each in self.transfers}
         for each in self.transfers:
             if each.round_id is None or not each.outcome.posted:
                 continue
             cash, bonus = each.amount - each.bonus_amount, each.bonus_amount
             name, sign = each.kind.name, 1
             if name == "ROLLBACK" and each.original_seq is not None:
+                if rounds[each.original_seq] != each.round_id:
+                    # A round that the request named, and its original did not.
+                    continue
                 name, sign = kinds[each.original_seq], -1
             if name == "BET":
                 stakes[each.round_id][0] += sign * cash

@@ -24,7 +24,6 @@ from services.wallet.domain.values import (
     account_id_of,
 )
 
-_SEQ_BITS, _CODE_BITS = 50, 5
 _ENDS_OF_BONUSES = {
     Kind.RELEASE_BONUS: BonusState.RELEASED,
     Kind.FORFEIT_BONUS: BonusState.FORFEITED,
@@ -76,6 +75,7 @@ class History:
         self._kinds = bytearray(1)
         self._amounts = array("q", [0])
         self._times = array("q", [0])
+        self._rounds = array("q", [0])
         self._reversals: defaultdict[int, list[int]] = defaultdict(lambda: [0, 0])
         self._wallets: dict[tuple[bytes, str], tuple[int, int, int]] = {}
         self._limits = LimitHistory(self.tables["limit_counter"])
@@ -118,9 +118,11 @@ class History:
             self._kinds.extend(bytes(missing))
             self._amounts.extend([0] * missing)
             self._times.extend([0] * missing)
+            self._rounds.extend([0] * missing)
         self._kinds.append(transfer.kind)
         self._amounts.append(transfer.amount)
         self._times.append(transfer.create_time)
+        self._rounds.append(transfer.round_id or 0)
 
     def _book(self, transfer: Transfer, entries: list[Entry]) -> None:
         posted = pending = 0
@@ -315,7 +317,11 @@ class History:
             return
         kind, sign = transfer.kind, 1
         if kind is Kind.ROLLBACK:
-            kind, sign = Kind(self._kinds[transfer.original_seq or 0]), -1
+            seq = transfer.original_seq or 0
+            if not 0 < seq < transfer.seq or self._rounds[seq] != transfer.round_id:
+                # Its original was played in no round: it only names one, or closes it.
+                return
+            kind, sign = Kind(self._kinds[seq]), -1
         side = {Kind.BET: "staked", Kind.WIN: "won"}.get(kind)
         if side is not None:
             played[f"{side}_cash"] += sign * (transfer.amount - transfer.bonus_amount)
