@@ -21,7 +21,7 @@ from services.wallet.domain import (
     SetLimit,
 )
 from services.wallet.domain.result import read_detail, write_detail
-from tests.wallet.passbook import DAY, HOUR, PLAYER, START, Passbook
+from tests.wallet.passbook import DAY, HOUR, OTHER, PLAYER, START, Passbook
 
 ROUND_KEYS = ["", "r1", "é", 'a"b', "a\\b", "a\\", '"', "a\nb", "\u2028", "{}", '","x":"']
 
@@ -52,6 +52,14 @@ def test_a_reference_is_kept_only_where_it_leads_nowhere() -> None:
     refused = book.apply(book.win(5, reference="b"))
     assert refused.outcome is Outcome.REFERENCE_REVERSED
     assert "reference" not in refused.detail
+
+
+def test_a_refusal_tells_the_amount_whoever_the_player_is() -> None:
+    book = Passbook()
+    for make in (book.bet, book.win, book.deposit, book.withdraw, book.hold_deposit):
+        refused = book.apply(make(10, player_id=OTHER))
+        assert (refused.outcome, refused.amount) == (Outcome.PLAYER_NOT_FOUND, 10)
+        assert (refused.available, refused.moved) == (None, ())
 
 
 # Deposits, holds and moves.

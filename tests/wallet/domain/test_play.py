@@ -193,6 +193,21 @@ def test_a_bonus_that_waits_begins_once_its_restriction_is_lifted() -> None:
     assert book.bonus == 50
 
 
+@pytest.mark.parametrize("stake", [None, 30])
+def test_when_a_bonus_expires_the_next_one_counts_at_once(stake: int | None) -> None:
+    book = Passbook()
+    grant(book, 100, 1_000, expire_time=Micros(START + DAY))
+    second = grant(book, 50, 1_000)
+    book.now = Micros(START + DAY)
+    if stake is None:
+        book.wake()
+    else:
+        bet = book.apply(book.bet(stake))
+        assert (bet.bonus_amount, bet.bonus_id) == (stake, second)
+    assert book.loaded.bonuses[second].state.name == "ACTIVE"
+    assert book.bonus == 50 - (stake or 0)
+
+
 # Debts and floors.
 
 

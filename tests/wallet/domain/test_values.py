@@ -153,6 +153,12 @@ def test_ids_that_the_ledger_makes_tell_time_and_place() -> None:
     assert number >> 22 & (1 << 40) - 1 == 77
 
 
+def test_an_id_keeps_its_form_however_long_the_log() -> None:
+    made = derive_id(now=Micros(1_790_000_000_123_456), shard=255, seq=2**50 - 1)
+    number = int.from_bytes(made, "big")
+    assert (number >> 80, number >> 62 & 0b11) == (1_790_000_000_123, 0b10)
+
+
 def test_ids_that_the_ledger_makes_are_unlike_each_other_and_sort_as_they_were_made() -> None:
     now = Micros(1_790_000_000_123_456)
     places = [(now, 0, 1), (now, 0, 2), (now, 0, 2**20), (Micros(now + 1), 0, 1)]
