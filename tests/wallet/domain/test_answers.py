@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from services.wallet.domain import (
+    Adjust,
     Bucket,
     Capture,
     HoldId,
@@ -150,6 +151,36 @@ def test_a_move_tells_the_balances_after_it() -> None:
     )
     assert moved.available == (70, 0, 30)
     assert moved.detail == {"debit": 1, "credit": 3, "reason": "r", "actor": "a"}
+
+
+def test_a_correction_keeps_who_asked_for_it_and_why() -> None:
+    book = Passbook()
+    fields: dict[str, Any] = {"key": book.key(), "player_id": PLAYER, "currency_code": "EUR"}
+    result = book.apply(
+        Adjust(amount=5, bucket=Bucket.CASH, reason="r", actor="a", approver="b", **fields)
+    )
+    assert result.detail == {"bucket": 1, "reason": "r", "actor": "a", "approver": "b"}
+    assert result.amount == 5
+
+
+def test_a_withdrawal_may_take_all_and_tells_its_balance_when_it_is_refused() -> None:
+    book = Passbook()
+    book.give(100)
+    refused = book.apply(book.withdraw(101))
+    assert (refused.outcome, refused.available) == (Outcome.INSUFFICIENT_FUNDS, (100, 0, 0))
+    held = book.apply(book.withdraw(100))
+    assert (held.outcome, held.available) == (Outcome.APPLIED, (0, 0, 0))
+    freed = resolved(book, Release, held)
+    assert (freed.amount, freed.available) == (100, (100, 0, 0))
+
+
+def test_only_the_reversal_of_a_settled_bet_says_that_it_was() -> None:
+    book = Passbook()
+    book.give(100)
+    assert book.apply(book.bet(10, id="b", round_key="r", close_round=True)).settled is False
+    assert book.apply(book.rollback("b")).settled is True
+    refused = book.apply(book.rollback("b", amount=None, reference_kind=None, id="again"))
+    assert refused.settled is False
 
 
 # Limits.

@@ -9,6 +9,7 @@ from services.wallet.domain import (
     BonusId,
     Bucket,
     GrantBonus,
+    HouseKind,
     Micros,
     OpenWallet,
     Outcome,
@@ -101,6 +102,23 @@ def test_a_refused_bet_tells_the_state_of_its_round() -> None:
     refused = book.apply(book.bet(1, round_key="r"))
     assert refused.outcome is Outcome.INSUFFICIENT_FUNDS
     assert (refused.round_id, refused.round_state) == (opened.round_id, RoundState.OPEN)
+
+
+def test_a_reversal_tells_the_state_of_the_round_of_its_bet() -> None:
+    book = Passbook()
+    book.give(10)
+    opened = book.apply(book.bet(10, id="b", round_key="r"))
+    result = book.apply(book.rollback("b"))
+    assert (result.round_id, result.round_state) == (opened.round_id, RoundState.OPEN)
+
+
+def test_a_round_that_is_closed_again_tells_what_it_was_asked_and_no_more() -> None:
+    book = Passbook()
+    book.apply(book.close("r"))
+    before = next(iter(book.loaded.rounds.values())).version
+    again = book.apply(book.close("r"))
+    assert (again.outcome, again.round_state) == (Outcome.ALREADY_CLOSED, RoundState.CLOSED)
+    assert next(iter(book.loaded.rounds.values())).version == before
 
 
 # Bonus money.
@@ -208,6 +226,37 @@ def test_when_a_bonus_expires_the_next_one_counts_at_once(stake: int | None) -> 
     assert book.bonus == 50 - (stake or 0)
 
 
+def test_a_bonus_of_another_currency_does_not_count() -> None:
+    book = Passbook()
+    book.apply(OpenWallet(key=book.key(), player_id=PLAYER, currency_code="USD"))
+    grant(book, 100, 1_000, currency_code="USD", max_bet=1)
+    book.give(50)
+    bet = book.apply(book.bet(50))
+    assert (bet.outcome, bet.bonus_id, bet.wager_delta) == (Outcome.APPLIED, None, 0)
+    grant(book, 20, 1_000)
+    assert book.bonus == 20, "one bonus counts in each currency"
+
+
+def test_a_bonus_with_nothing_to_wager_lets_the_next_one_begin() -> None:
+    book = Passbook()
+    grant(book, 100, 100)
+    at_once, third = grant(book, 20, 0), grant(book, 50, 1_000)
+    book.give(100)
+    book.apply(book.bet(100))
+    states = [book.loaded.bonuses[each].state.name for each in (at_once, third)]
+    assert states == ["RELEASED", "ACTIVE"]
+    assert (book.cash, book.bonus) == (120, 50)
+
+
+@pytest.mark.parametrize("bits", [Restriction.NO_BET, Restriction.NO_DEPOSIT])
+def test_a_bonus_is_given_to_whom_only_something_else_is_forbidden(bits: Restriction) -> None:
+    book = Passbook()
+    book.apply(
+        SetRestriction(key=book.key(), player_id=PLAYER, scope=Scope.PLAYER, restrictions=bits)
+    )
+    assert grant(book, 10, 10) in book.loaded.bonuses
+
+
 # Debts and floors.
 
 
@@ -269,6 +318,28 @@ def test_a_refused_reversal_tells_no_shortfall_and_that_nothing_was_settled() ->
     refused = book.apply(book.rollback("w"))
     assert (refused.outcome, refused.shortfall) == (Outcome.COUNTER_LIMIT, 0)
     assert refused.reversal_no is None
+
+
+@pytest.mark.parametrize(
+    ("make", "kind", "counter"),
+    [
+        ("win", HouseKind.GAME, "debits_posted"),
+        ("bet", HouseKind.GAME, "credits_posted"),
+        ("hold_deposit", HouseKind.PSP, "debits_pending"),
+        ("withdraw", HouseKind.PSP, "credits_pending"),
+    ],
+)
+def test_a_counter_of_the_house_reaches_its_maximum_and_no_further(
+    make: str, kind: HouseKind, counter: str
+) -> None:
+    book = Passbook()
+    book.give(100)
+    book.apply(getattr(book, make)(1))
+    house = next(each for (of, _, _), each in book.loaded.houses.items() if of is kind)
+    setattr(house, counter, COUNTER_MAX - 5)
+    assert book.apply(getattr(book, make)(6)).outcome is Outcome.COUNTER_LIMIT
+    assert book.apply(getattr(book, make)(5)).outcome is Outcome.APPLIED
+    assert getattr(house, counter) == COUNTER_MAX
 
 
 def test_what_is_no_play_is_of_no_game() -> None:

@@ -9,6 +9,7 @@ from services.wallet.domain import (
     GrantBonus,
     HoldId,
     Key,
+    Kind,
     LimitKind,
     Micros,
     OpenWallet,
@@ -20,6 +21,7 @@ from services.wallet.domain import (
     Scope,
     SetLimit,
     SetRestriction,
+    Stance,
 )
 from tests.wallet.passbook import DAY, OTHER, PLAYER, START, Passbook
 
@@ -166,6 +168,24 @@ def test_a_refused_leg_names_a_bonus_that_there_is_and_none_that_was_undone() ->
     told = results(book.group(book.bet(1), book.bet(10)))
     assert told[1].outcome is Outcome.BONUS_MAX_BET
     assert told[1].bonus_id == granted.bonus_id
+
+
+def test_a_refused_leg_names_no_round_that_was_undone() -> None:
+    book = Passbook()
+    book.give(100)
+    told = results(book.group(book.bet(10, round_key="r"), book.bet(1_000, round_key="r")))
+    assert told[1].outcome is Outcome.INSUFFICIENT_FUNDS
+    assert (told[1].round_id, told[1].round_state) == (None, None)
+
+
+def test_a_refused_rollback_of_a_group_names_the_tombstone_that_it_leaves() -> None:
+    book = Passbook(rollback_unknown=Stance.REFUSE)
+    book.give(100)
+    told = results(book.group(book.bet(10), book.rollback("never")))
+    assert told[1].outcome is Outcome.REFERENCE_NOT_FOUND
+    tombstone = book.transfers[-1]
+    assert tombstone.kind is Kind.TOMBSTONE
+    assert (told[1].original_seq, tombstone.original_seq) == (tombstone.seq, told[1].seq)
 
 
 # Whose wallet it is.
