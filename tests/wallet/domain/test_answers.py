@@ -149,7 +149,7 @@ def test_a_move_tells_the_balances_after_it() -> None:
             **fields,
         )
     )
-    assert moved.available == (70, 0, 30)
+    assert (moved.amount, moved.available) == (30, (70, 0, 30))
     assert moved.detail == {"debit": 1, "credit": 3, "reason": "r", "actor": "a"}
 
 
@@ -244,3 +244,14 @@ def test_a_stake_that_a_limit_leaves_room_for_is_taken_to_the_unit() -> None:
     book.apply(book.win(20))
     assert book.apply(book.bet(11)).outcome is Outcome.LIMIT_REACHED
     assert book.apply(book.bet(10)).outcome is Outcome.APPLIED
+
+
+def test_a_window_that_has_just_ended_is_not_told_as_open() -> None:
+    book = Passbook()
+    book.give(1_000)
+    limit(book, 50)
+    book.apply(book.bet(50))
+    book.now = Micros(START + DAY)
+    refused = book.apply(book.bet(51))
+    assert refused.limit is not None
+    assert (refused.limit.used, refused.limit.window_end) == (0, None)

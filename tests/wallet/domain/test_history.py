@@ -258,6 +258,16 @@ def test_limits_add_up_over_changes_windows_and_what_is_taken_back() -> None:
     assert_adds_up(book)
 
 
+def test_a_limit_adds_up_at_the_very_moment_at_which_it_begins() -> None:
+    book = Passbook()
+    book.give(100)
+    limit(book, LimitKind.WAGER, 50)
+    limit(book, LimitKind.WAGER, 90, start_time=Micros(START + HOUR))
+    book.now = Micros(START + HOUR)
+    assert book.apply(book.bet(90)).outcome is Outcome.APPLIED
+    assert_adds_up(book)
+
+
 def test_a_wallet_that_is_opened_again_adds_up() -> None:
     book = Passbook()
     book.give(10)
@@ -368,8 +378,8 @@ def resolve_twice(log: Log) -> None:
 
 def end_a_bonus_twice(log: Log) -> None:
     granted = next(each for each, _ in log if each.kind is Kind.GRANT_BONUS)
-    for _ in range(2):
-        ended = granted._replace(seq=log[-1][0].seq + 1, kind=Kind.FORFEIT_BONUS, cash_after=None)
+    for kind in (Kind.RELEASE_BONUS, Kind.FORFEIT_BONUS):
+        ended = granted._replace(seq=log[-1][0].seq + 1, kind=kind, cash_after=None)
         log.append((ended, []))
 
 

@@ -121,6 +121,46 @@ def test_a_round_that_is_closed_again_tells_what_it_was_asked_and_no_more() -> N
     assert next(iter(book.loaded.rounds.values())).version == before
 
 
+def test_a_win_that_refers_to_a_free_round_is_paid() -> None:
+    book = Passbook()
+    book.apply(book.bet(0, id="free"))
+    won = book.apply(book.win(30, reference="free"))
+    assert (won.outcome, book.cash) == (Outcome.APPLIED, 30)
+
+
+def test_a_win_that_refers_to_a_bet_taken_back_in_part_is_paid() -> None:
+    book = Passbook(partial_rollback=True)
+    book.give(100)
+    book.apply(book.bet(10, id="b"))
+    book.apply(book.rollback("b", amount=4))
+    assert book.apply(book.win(30, reference="b")).outcome is Outcome.APPLIED
+    book.apply(book.rollback("b", amount=6))
+    assert book.apply(book.win(30, reference="b")).outcome is Outcome.REFERENCE_REVERSED
+
+
+def test_a_rollback_that_names_no_round_closes_none() -> None:
+    book = Passbook()
+    book.give(10)
+    book.apply(book.bet(10, id="b"))
+    result = book.apply(book.rollback("b", close_round=True))
+    assert (result.outcome, result.round_id) == (Outcome.APPLIED, None)
+    assert book.loaded.rounds == {}
+
+
+def test_a_round_is_numbered_by_the_transfer_that_opens_it() -> None:
+    book = Passbook()
+    opened = book.apply(book.bet(0, round_key="r"))
+    assert opened.round_id == opened.seq << 5 | 31
+
+
+def test_the_refused_reversal_of_a_settled_bet_settles_nothing() -> None:
+    book = Passbook(partial_rollback=True)
+    book.give(10)
+    book.apply(book.bet(10, id="b", round_key="r", close_round=True))
+    refused = book.apply(book.rollback("b", amount=11))
+    assert (refused.outcome, refused.settled) == (Outcome.OVER_REVERSED, False)
+
+
 # Bonus money.
 
 
