@@ -142,6 +142,17 @@ async def test_bet_that_was_rolled_back_before_it_came_is_refused(
     assert await cash(wallet, player_id) == 10_000
 
 
+async def test_bet_under_an_id_that_another_player_has_barred_is_told_no_balance(
+    wallet: RunningWallet, player_id: str
+) -> None:
+    await wallet.game.Rollback(rollback(player_id, "b1"))
+    other = new_id()
+    await wallet.player.OpenWallet(open_wallet(other))
+    refused = await refusal(wallet.game.Bet(bet(other, 100, "b1")))
+    assert refused.reason == "ERROR_REASON_TOMBSTONED"
+    assert not refused.detail(wallet_pb2.Result).HasField("available_after")
+
+
 async def test_closed_round_takes_wins_and_no_bets(wallet: RunningWallet, player_id: str) -> None:
     await wallet.game.Bet(bet(player_id, 1_000))
     request = wallet_service_pb2.CloseRoundRequest(

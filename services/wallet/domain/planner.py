@@ -298,7 +298,8 @@ class Planner:
             outcome=Outcome.TOMBSTONED,
             currency_code=rollback.currency_code,
             original_seq=rollback.seq,
-            wallet=rollback.wallet,
+            # It answers whoever comes late under this key, and that may be another player.
+            wallet=None,
             game_id=rollback.game_id,
         )
         self.book.record(draft)

@@ -151,7 +151,10 @@ class Ledger(Payments, Games, Office):
 
     def _bar(self, operation: Operation, cause: Stored) -> None:
         name = self._reference(operation)
-        reply = dataclasses.replace(cause.reply, outcome=Outcome.TOMBSTONED, amount=0)
+        # Whoever comes late under this key may be another player: no balance is told.
+        reply = dataclasses.replace(
+            cause.reply, outcome=Outcome.TOMBSTONED, amount=0, available=None
+        )
         self.stored[name] = Stored(
             operation, tombstone=True, reply=reply, currency=cause.currency, time=cause.time
         )
