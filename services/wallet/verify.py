@@ -11,6 +11,7 @@ from services.kit.database import Database
 from services.wallet.domain.chain import GENESIS, seal
 from services.wallet.domain.history import Finding, History, available
 from services.wallet.domain.limit_history import Columns, Identity
+from services.wallet.domain.values import Bucket
 from services.wallet.store.auditing import Auditing, Caches, Correction, Sealed, correct_caches
 
 _PAGE_BATCHES = 64
@@ -19,6 +20,15 @@ FINDINGS_MAX = 1_000
 
 # What the history of an older version does not say. A row cannot be made anew without it.
 _NEEDED = {"round": "round_key", "hold": "expire_time"}
+# What an account has that nobody ever used: nothing of these.
+_USED = (
+    "version",
+    "floor",
+    "debits_posted",
+    "credits_posted",
+    "debits_pending",
+    "credits_pending",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,10 +182,29 @@ def compare(history: History, caches: Caches) -> Iterator[Finding]:
                     yield Finding(table, _place(table, identity), message)
         for identity in _strangers(history, caches, table):
             yield Finding(table, _place(table, identity), "has no history")
+    yield from _compare_accounts(caches)
+
+
+def _compare_accounts(caches: Caches) -> Iterator[Finding]:
+    """Checks what holds for accounts whatever history says."""
+    sums: dict[str, int] = {}
     for identity, row in caches.tables["account"].items():
-        if row["player_id"] is not None and available(row) < row["floor"]:
-            message = f"has {available(row)}, below its floor of {row['floor']}"
-            yield Finding("floor", _place("account", identity), message)
+        place = _place("account", identity)
+        balance = row["credits_posted"] - row["debits_posted"]
+        sums[row["currency_code"]] = sums.get(row["currency_code"], 0) + balance
+        if row["player_id"] is None:
+            continue
+        if available(row) < row["floor"]:
+            yield Finding(
+                "floor", place, f"has {available(row)}, below its floor of {row['floor']}"
+            )
+        lowest = -caches.debt_max if row["bucket"] == Bucket.CASH else 0
+        if not lowest <= row["floor"] <= 0:
+            yield Finding("floor", place, f"has a floor of {row['floor']}, which no policy grants")
+    for currency_code, difference in sums.items():
+        if difference:
+            message = f"players are owed {difference} more than the house has booked"
+            yield Finding("liability", f"currency {currency_code}", message)
 
 
 async def rebuild(database: Database, *, shard: int = 0) -> AsyncIterator[Progress | Finding | int]:
@@ -188,7 +217,7 @@ async def rebuild(database: Database, *, shard: int = 0) -> AsyncIterator[Progre
     tables = set(audit.history.tables)
     async for event in audit.run():
         if isinstance(event, Finding):
-            if event.check not in {*tables, "floor"}:
+            if event.check not in {*tables, "floor", "liability"}:
                 doubts += 1
             yield event
         else:
@@ -241,12 +270,16 @@ def _is_whole(correction: Correction) -> bool:
 def _strangers(history: History, caches: Caches, table: str) -> list[Identity]:
     """Lists rows of which history knows nothing."""
     stored, expected = caches.tables[table], history.tables[table]
-    # An operation that was refused may have made a house account that nobody used since.
     return [
         identity
         for identity, row in stored.items()
-        if identity not in expected and (table != "account" or row["version"])
+        if identity not in expected and not (table == "account" and _is_unused(row))
     ]
+
+
+def _is_unused(row: Columns) -> bool:
+    """Tells whether a row is a house account that a refused operation made, and nobody used."""
+    return row["player_id"] is None and not any(row[name] for name in _USED)
 
 
 def _place(table: str, identity: Identity) -> str:

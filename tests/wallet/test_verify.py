@@ -39,6 +39,15 @@ BET = "(SELECT seq FROM transfer WHERE kind = 9 AND amount = 1100)"
 LAST = "(SELECT last_seq FROM shard)"
 
 
+# A wallet in another currency that no transfer has opened, and that no entry has filled.
+MONEY_FROM_NOTHING = (
+    "INSERT INTO account (account_id, shard, player_id, house_kind, source, currency_code, bucket,"
+    " debits_posted, credits_posted, debits_pending, credits_pending, floor, version)"
+    " SELECT account_id + 1048576, shard, player_id, house_kind, source, 'JPY', bucket,"
+    " 0, 1000000, 0, 0, 0, 0 FROM account WHERE bucket = 1"
+)
+
+
 @pytest.mark.parametrize(
     ("statements", "check"),
     [
@@ -94,6 +103,10 @@ LAST = "(SELECT last_seq FROM shard)"
         (["UPDATE account SET credits_pending = 0 WHERE bucket = 1"], "account"),
         (["UPDATE account SET version = version + 1 WHERE house_kind = 9"], "account"),
         (["UPDATE account SET source = 'other' WHERE house_kind = 9"], "account"),
+        ([MONEY_FROM_NOTHING], "account"),
+        ([MONEY_FROM_NOTHING], "liability"),
+        (["UPDATE account SET floor = -5000 WHERE bucket = 1"], "floor"),
+        (["UPDATE account SET floor = -1 WHERE bucket = 2"], "floor"),
         (["UPDATE hold SET state = 2 WHERE state = 0"], "hold"),
         (["UPDATE hold SET posted_amount = 39 WHERE state = 1"], "hold"),
         (["UPDATE round SET state = 1 WHERE round_key = 'r1'"], "round"),

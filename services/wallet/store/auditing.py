@@ -19,6 +19,7 @@ from services.wallet.tables import (
     HOLD,
     LIMIT_COUNTER,
     PLAYER,
+    POLICY,
     ROUND,
     SHARD,
     TRANSFER,
@@ -39,11 +40,13 @@ class Caches:
         shard: The row of the shard.
         ends: How far the tables of history really reach, by the names of its columns.
         tables: The rows of each table, by primary key.
+        debt_max: The largest debt that a policy has ever granted.
     """
 
     shard: Columns
     ends: dict[str, int]
     tables: dict[str, dict[Identity, Columns]]
+    debt_max: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +203,9 @@ async def _read_caches(connection: AsyncConnection, shard: int) -> Caches | None
         rows = await connection.execute(_of_shard(table, shard))
         keys = [column.name for column in table.primary_key]
         tables[name] = {tuple(row[key] for key in keys): dict(row) for row in rows.mappings()}
-    return Caches(dict(found._mapping), ends, tables)  # noqa: SLF001 (SQLAlchemy's own public name)
+    policies = [decode.policy_of(row) for row in await connection.execute(select(POLICY))]
+    debt_max = max((each.debt_limit for each in policies), default=0)
+    return Caches(dict(found._mapping), ends, tables, debt_max)  # noqa: SLF001 (SQLAlchemy's own public name)
 
 
 def _of_shard(table: Table, shard: int) -> Any:
