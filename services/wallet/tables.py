@@ -320,7 +320,7 @@ LIMIT_COUNTER = _table(
     _small("period"),
     _big("max_amount", nullable=True),
     _big("used"),
-    _big("window_start"),
+    _big("window_seq"),
     _big("window_end"),
     _big("next_max", nullable=True),
     _big("next_time", nullable=True),

@@ -45,6 +45,28 @@ def limit(
     return result
 
 
+def test_a_stake_from_before_the_window_is_not_taken_back_from_it_at_the_same_moment() -> None:
+    book = Passbook()
+    book.give(1000)
+    book.apply(book.bet(100, id="before"))
+    limit(book, LimitKind.WAGER, 100)
+    book.apply(book.bet(100, id="within"))
+    book.apply(book.rollback("before"))
+    assert book.apply(book.bet(100)).outcome is Outcome.LIMIT_REACHED
+    book.apply(book.rollback("within"))
+    assert book.apply(book.bet(100)).outcome is Outcome.APPLIED
+
+
+def test_a_hold_from_before_the_window_is_not_taken_back_from_it_at_the_same_moment() -> None:
+    book = Passbook()
+    before = book.apply(book.hold_deposit(100))
+    limit(book, LimitKind.DEPOSIT, 100)
+    book.apply(book.deposit(100))
+    assert before.hold_id is not None
+    book.apply(Release(key=book.key(), player_id=PLAYER, hold_id=before.hold_id))
+    assert book.apply(book.deposit(1)).outcome is Outcome.LIMIT_REACHED
+
+
 def test_stakes_reach_the_wager_limit_exactly() -> None:
     book = Passbook()
     book.give(1000)

@@ -26,11 +26,15 @@ from services.wallet.domain import (
     Group,
     HoldDeposit,
     Key,
+    LimitKind,
     Micros,
     OpenWallet,
     Outcome,
+    Period,
     PlayerId,
     Rollback,
+    Scope,
+    SetLimit,
     Win,
     Withdraw,
 )
@@ -86,6 +90,28 @@ async def cash(service: WalletService) -> int:
 
 
 # One at a time.
+
+
+async def test_a_limit_holds_while_the_clock_stands_still(
+    service: WalletService, clock: ManualClock
+) -> None:
+    await service.submit(Deposit(amount=1000, **common(source="psp")))
+    clock.advance(timedelta(hours=-1))
+    await service.submit(Bet(amount=100, **common("before")))
+    await service.submit(
+        SetLimit(
+            scope=Scope.PLAYER,
+            limit_kind=LimitKind.WAGER,
+            period=Period.DAY,
+            max_amount=100,
+            **common(source="player"),
+        )
+    )
+    await service.submit(Bet(amount=100, **common()))
+    clock.advance(timedelta(minutes=1))
+    await service.submit(Rollback(reference="before", **common()))
+    refused = await service.submit(Bet(amount=100, **common()))
+    assert refused.result.outcome is Outcome.LIMIT_REACHED
 
 
 async def test_a_bet_is_in_the_balance_the_entries_and_the_log(service: WalletService) -> None:

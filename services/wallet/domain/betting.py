@@ -102,7 +102,7 @@ def plan_win(book: Book, draft: Draft, operation: Win) -> None:
     draft.bonus_amount = parts.bonus
     draft.bonus_id = bonus_id if parts.bonus else None
     won = {LimitKind.LOSS: parts.cash}
-    limits.take_back(book, operation.player_id, operation.currency_code, won, since=book.now)
+    limits.take_back(book, operation.player_id, operation.currency_code, won, since=book.next_seq)
     if operation.round_key:
         round_ = _enter_round(book, draft, operation, round_)
         round_.won_cash += parts.cash
@@ -229,7 +229,7 @@ def _return_stake(
     legs = legs_for(book, wallet, parts, original.bonus_id, credit=True)
     book.post(draft, [Leg(game, debit=draft.amount), *legs])
     counted = {LimitKind.WAGER: draft.amount, LimitKind.LOSS: parts.cash}
-    limits.take_back(book, original.player_id, currency_code, counted, since=original.create_time)
+    limits.take_back(book, original.player_id, currency_code, counted, since=original.seq)
     bonus = book.bonuses.get(original.bonus_id) if original.bonus_id is not None else None
     if bonus is not None and bonus.state is BonusState.ACTIVE and original.wager_delta:
         # What is left of the progress goes in the proportion of what is left of the stake, so
@@ -271,9 +271,7 @@ def _take_win_back(
     if wallet.cash.available < wallet.cash.floor:
         wallet.cash.floor = floor
     lost_again = {LimitKind.LOSS: -parts.cash}
-    limits.take_back(
-        book, original.player_id, currency_code, lost_again, since=original.create_time
-    )
+    limits.take_back(book, original.player_id, currency_code, lost_again, since=original.seq)
 
 
 def _begin(book: Book, draft: Draft, operation: GameOperation) -> Wallet:

@@ -22,6 +22,7 @@ from services.wallet.domain.values import (
     RoundState,
     account_code,
     account_id_of,
+    derived_seq,
 )
 
 _ENDS_OF_BONUSES = {
@@ -74,7 +75,6 @@ class History:
         # What reversals ask of their originals, at a few bytes a transfer.
         self._kinds = bytearray(1)
         self._amounts = array("q", [0])
-        self._times = array("q", [0])
         self._rounds = array("q", [0])
         self._reversals: defaultdict[int, list[int]] = defaultdict(lambda: [0, 0])
         self._wallets: dict[tuple[bytes, str], tuple[int, int, int]] = {}
@@ -117,11 +117,9 @@ class History:
         if missing > 0:
             self._kinds.extend(bytes(missing))
             self._amounts.extend([0] * missing)
-            self._times.extend([0] * missing)
             self._rounds.extend([0] * missing)
         self._kinds.append(transfer.kind)
         self._amounts.append(transfer.amount)
-        self._times.append(transfer.create_time)
         self._rounds.append(transfer.round_id or 0)
 
     def _book(self, transfer: Transfer, entries: list[Entry]) -> None:
@@ -285,7 +283,9 @@ class History:
             hold["posted_amount"] = transfer.amount
         freed = hold["amount"] - hold["posted_amount"]
         if hold["direction"] == HoldDirection.IN and freed:
-            self._limits.take_back(transfer, {LimitKind.DEPOSIT: freed}, since=hold["create_time"])
+            self._limits.take_back(
+                transfer, {LimitKind.DEPOSIT: freed}, since=derived_seq(transfer.hold_id or b"")
+            )
 
     # Play.
 
@@ -344,12 +344,12 @@ class History:
             self._find(
                 "reversal", transfer, f"reverses {total[1]} of {self._amounts[seq]} of {seq}"
             )
-        cash, since = transfer.amount - transfer.bonus_amount, self._times[seq]
+        cash = transfer.amount - transfer.bonus_amount
         if self._kinds[seq] == Kind.BET:
             undone = {LimitKind.WAGER: transfer.amount, LimitKind.LOSS: cash}
         else:
             undone = {LimitKind.LOSS: -cash}
-        self._limits.take_back(transfer, undone, since=since)
+        self._limits.take_back(transfer, undone, since=seq)
 
     def _count_stake(self, transfer: Transfer) -> None:
         if transfer.amount:
@@ -358,7 +358,7 @@ class History:
 
     def _count_win(self, transfer: Transfer) -> None:
         cash = transfer.amount - transfer.bonus_amount
-        self._limits.take_back(transfer, {LimitKind.LOSS: cash}, since=transfer.create_time)
+        self._limits.take_back(transfer, {LimitKind.LOSS: cash}, since=transfer.seq)
 
     # Bonuses.
 

@@ -34,7 +34,7 @@ class LimitHistory:
             limit = self._rows[identity] = {
                 "max_amount": None,
                 "used": 0,
-                "window_start": 0,
+                "window_seq": 0,
                 "window_end": 0,
                 "next_max": None,
                 "next_time": None,
@@ -54,14 +54,14 @@ class LimitHistory:
         for limit, period, amount in self._limits_of(transfer, amounts):
             _bring_up_to_date(limit, now)
             if now >= limit["window_end"]:
-                limit["used"], limit["window_start"] = 0, now
+                limit["used"], limit["window_seq"] = 0, transfer.seq
                 limit["window_end"] = window_end(now, period)
             limit["used"] += amount
 
     def take_back(self, transfer: Transfer, amounts: dict[LimitKind, int], *, since: int) -> None:
-        """Takes off what was counted at a time that the open window contains."""
+        """Takes off what was counted by a transfer that the open window contains."""
         for limit, _, amount in self._limits_of(transfer, amounts):
-            if limit["window_start"] <= since and transfer.create_time < limit["window_end"]:
+            if limit["window_seq"] <= since and transfer.create_time < limit["window_end"]:
                 limit["used"] -= amount
 
     def _limits_of(

@@ -97,7 +97,7 @@ def count(
             bring_up_to_date(counter, book.now)
             if book.now >= counter.window_end:
                 counter.used = 0
-                counter.window_start = book.now
+                counter.window_seq = book.next_seq
                 counter.window_end = window_end(book.now, counter.period)
             counter.used += amount
 
@@ -108,22 +108,22 @@ def take_back(
     currency_code: str,
     amounts: dict[LimitKind, int],
     *,
-    since: Micros,
+    since: int,
 ) -> None:
-    """Takes amounts off the counters whose open window had begun when they were counted.
+    """Takes amounts off the counters whose open window contains what counted them.
 
     Args:
         book: The working copy.
         player_id: Whose limits.
         currency_code: In which currency.
         amounts: What to take off; negative adds.
-        since: When the amounts were counted.
+        since: The transfer that counted the amounts.
     """
     if player_id not in book.limits:
         return
     for kind, amount in amounts.items():
         for counter in _counters(book, player_id, currency_code, kind):
-            if counter.window_start <= since and book.now < counter.window_end:
+            if counter.window_seq <= since and book.now < counter.window_end:
                 book.touch(counter)
                 counter.used -= amount
 

@@ -148,7 +148,7 @@ def _counter(book: Book, operation: SetLimit) -> LimitCounter:
         period=operation.period,
         max_amount=None,
         used=0,
-        window_start=Micros(0),
+        window_seq=0,
         window_end=Micros(0),
         next_max=None,
         next_time=None,

@@ -16,6 +16,7 @@ from services.wallet.domain.values import (
     Outcome,
     Restriction,
     derive_id,
+    derived_seq,
 )
 
 _RESOLVED = {
@@ -217,5 +218,5 @@ def _resolve(book: Book, hold: Hold, state: HoldState, *, posted: int) -> None:
             hold.player_id,
             hold.currency_code,
             {LimitKind.DEPOSIT: freed},
-            since=hold.create_time,
+            since=derived_seq(hold.hold_id),
         )

@@ -249,6 +249,7 @@ class LimitCounter(Row):
 
     Attributes:
         max_amount: None is no limit at present.
+        window_seq: The transfer that opened the window; times do not tell what came before it.
         next_time: When `next_max` replaces `max_amount`; None is no change to come.
     """
 
@@ -259,7 +260,7 @@ class LimitCounter(Row):
     period: Period
     max_amount: int | None
     used: int
-    window_start: Micros
+    window_seq: int
     window_end: Micros
     next_max: int | None
     next_time: Micros | None

@@ -269,6 +269,11 @@ def derive_id(*, now: Micros, shard: int, seq: int) -> bytes:
     return (high << 64 | low).to_bytes(16, "big")
 
 
+def derived_seq(derived_id: bytes) -> int:
+    """Tells of which transfer an id is that `derive_id` made."""
+    return int.from_bytes(derived_id[8:], "big") >> 22 & (1 << 40) - 1
+
+
 _SHARD_BITS, _SEQ_BITS, _CODE_BITS = 8, 50, 5
 
 

@@ -167,7 +167,7 @@ def limit_of(row: Sequence[Any]) -> LimitCounter:
         period=Period(row[4]),
         max_amount=row[5],
         used=row[6],
-        window_start=row[7],
+        window_seq=row[7],
         window_end=row[8],
         next_max=row[9],
         next_time=row[10],

@@ -225,7 +225,7 @@ UPDATE_LIMITS = _update(
     t.LIMIT_COUNTER,
     "max_amount",
     "used",
-    "window_start",
+    "window_seq",
     "window_end",
     "next_max",
     "next_time",

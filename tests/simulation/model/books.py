@@ -1,6 +1,7 @@
 """What all operations share: keys, policies, money, limits and the life of bonuses."""
 
 from collections import defaultdict
+from itertools import count
 from typing import Any
 
 from services.wallet.domain import (
@@ -40,6 +41,7 @@ class Books:
         self.house: defaultdict[tuple[HouseKind, str], int] = defaultdict(int)
         self.stored: dict[Name, Stored] = {}
         self._undo: list[Stored] = []
+        self._places = count(1)
         self._made: list[Name] = []
 
     def _policy(self, operation: Operation) -> Policy:
@@ -100,16 +102,16 @@ class Books:
                 raise Refusal(Outcome.LIMIT_REACHED)
 
     def _count(
-        self, player: Player, currency: str, now: int, amounts: dict[LimitKind, int]
+        self, player: Player, currency: str, it: Stored, amounts: dict[LimitKind, int]
     ) -> None:
         for (_, kind, limited, period), limit in player.limits.items():
             if limited == currency and amounts.get(kind):
-                limit.count(amounts[kind], now, period)
+                limit.count(amounts[kind], it.time, period, it.place)
 
     def _take_back(
-        self, player: Player, currency: str, times: tuple[int, int], amounts: dict[LimitKind, int]
+        self, player: Player, currency: str, when: tuple[int, int], amounts: dict[LimitKind, int]
     ) -> None:
-        counted, now = times
+        counted, now = when
         for (_, kind, limited, _), limit in player.limits.items():
             if limited == currency and kind in amounts:
                 limit.take_back(amounts[kind], counted, now)
@@ -124,7 +126,7 @@ class Books:
             return
         wallet.announced -= hold.amount
         unused = {LimitKind.DEPOSIT: hold.amount if freed is None else freed}
-        self._take_back(player, hold.currency, (hold.time, now), unused)
+        self._take_back(player, hold.currency, (hold.place, now), unused)
 
     # The life of a bonus.
 

@@ -78,7 +78,7 @@ class Games(Books):
         wallet, it.shares = player.wallets[op.currency_code], (cash, bonus)
         self._post(HouseKind.GAME, wallet, op.currency_code, CASH, -cash)
         self._post(HouseKind.GAME, wallet, op.currency_code, BONUS, -bonus)
-        self._count(player, op.currency_code, it.time, amounts)
+        self._count(player, op.currency_code, it, amounts)
         if active is not None:
             it.bonus_id, it.progress = active[0], op.amount * op.wager_weight // 10_000
             active[1].done += it.progress
@@ -128,8 +128,8 @@ class Games(Books):
         self._post(HouseKind.GAME, wallet, op.currency_code, CASH, cash)
         self._post_bonus_share(player, op.currency_code, it.bonus_id, bonus)
         # A win makes up for losses of the window that is open, and opens none.
-        times = (it.time, it.time)
-        self._take_back(player, op.currency_code, times, {LimitKind.LOSS: cash})
+        when = (it.place, it.time)
+        self._take_back(player, op.currency_code, when, {LimitKind.LOSS: cash})
         played = self._round_for(op, player, it)
         if played is not None:
             played.won = (played.won[0] + cash, played.won[1] + bonus)
@@ -193,7 +193,7 @@ class Games(Books):
         bonus = share(left[1], amount, sum(left))
         progress = share(original.progress - original.undone, amount, sum(left))
         cash = amount - bonus
-        times = (original.time, it.time)
+        when = (original.place, it.time)
         if is_bet:
             wallet = player.wallets[op.currency_code]
             self._post(HouseKind.GAME, wallet, op.currency_code, CASH, cash)
@@ -202,7 +202,7 @@ class Games(Books):
         else:
             self._claw_back(op, player, it, original.bonus_id, (cash, bonus))
             undone = {LimitKind.LOSS: -cash}
-        self._take_back(player, op.currency_code, times, undone)
+        self._take_back(player, op.currency_code, when, undone)
         if played is not None and is_bet:
             played.staked = (played.staked[0] - cash, played.staked[1] - bonus)
         elif played is not None:

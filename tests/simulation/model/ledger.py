@@ -114,7 +114,7 @@ class Ledger(Payments, Games, Office):
                 return dataclasses.replace(known.reply, replayed=True)
             return KEY_REUSED
         currency = getattr(operation, "currency_code", "")
-        stored = Stored(operation, time=now, currency=currency)
+        stored = Stored(operation, time=now, place=next(self._places), currency=currency)
         try:
             player = self._player(operation)
             getattr(self, "_do_" + operation.KIND.name.lower())(operation, player, stored, new_id)
@@ -167,7 +167,13 @@ class Ledger(Payments, Games, Office):
         if name in self.stored or (refused is not None and refused.outcome is None):
             return self._one(operation, now, None)
         currency = getattr(operation, "currency_code", "")
-        stored = Stored(operation, time=now, currency=currency, outcome=Outcome.LINKED_FAILED)
+        stored = Stored(
+            operation,
+            time=now,
+            place=next(self._places),
+            currency=currency,
+            outcome=Outcome.LINKED_FAILED,
+        )
         if refused is not None and refused.outcome is not None:
             stored.outcome, stored.currency = refused.outcome, refused.currency
         self._keep(stored)

@@ -58,13 +58,13 @@ class Payments(Books):
             raise Refusal(Outcome.PLAYER_RESTRICTED)
         amounts = {LimitKind.DEPOSIT: op.amount}
         self._refuse_beyond_limits(player, op.currency_code, it.time, amounts)
-        self._count(player, op.currency_code, it.time, amounts)
+        self._count(player, op.currency_code, it, amounts)
 
     def _do_hold_deposit(self, op: HoldDeposit, player: Player, it: Stored, new_id: bytes) -> None:
         it.amount = op.amount
         self._admit_deposit(player, op, it)
         player.wallets[op.currency_code].announced += op.amount
-        player.holds[new_id] = Hold(op.currency_code, True, op.amount, it.time, op.expire_time)
+        player.holds[new_id] = Hold(op.currency_code, True, op.amount, it.place, op.expire_time)
 
     def _do_withdraw(self, op: Withdraw, player: Player, it: Stored, new_id: bytes) -> None:
         wallet, it.amount = player.wallets[op.currency_code], op.amount
@@ -73,7 +73,7 @@ class Payments(Books):
         if wallet.available(CASH) < op.amount:
             raise Refusal(Outcome.INSUFFICIENT_FUNDS)
         wallet.reserved += op.amount
-        player.holds[new_id] = Hold(op.currency_code, False, op.amount, it.time, None)
+        player.holds[new_id] = Hold(op.currency_code, False, op.amount, it.place, None)
 
     def _pending(self, op: Capture | Release, player: Player, it: Stored) -> Hold:
         hold = player.holds.get(op.hold_id)

@@ -47,7 +47,7 @@ class Hold:
     currency: str
     incoming: bool
     amount: int
-    time: int
+    place: int
     expires: int | None
     state: HoldState = HoldState.PENDING
     posted: int = 0
@@ -79,7 +79,7 @@ class Bonus:
 class Limit:
     most: int | None = None
     used: int = 0
-    start: int = 0
+    opener: int = 0
     end: int = 0
     next_most: int | None = None
     next_time: int | None = None
@@ -92,17 +92,17 @@ class Limit:
         """What is used of the window that is open."""
         return self.used if now < self.end else 0
 
-    def count(self, amount: int, now: int, period: Period) -> None:
+    def count(self, amount: int, now: int, period: Period, place: int) -> None:
         """Adds to the open window, or to a new one."""
         if self._changes(now):
             self.most, self.next_most, self.next_time = self.next_most, None, None
         if now >= self.end:
-            self.used, self.start, self.end = 0, now, window_end(now, period)
+            self.used, self.opener, self.end = 0, place, window_end(now, period)
         self.used += amount
 
     def take_back(self, amount: int, counted: int, now: int) -> None:
         """Takes off what was counted in the window that is open still."""
-        if self.start <= counted and now < self.end:
+        if self.opener <= counted and now < self.end:
             self.used -= amount
 
     def _changes(self, now: int) -> bool:
@@ -164,12 +164,16 @@ class Reply:
 
 @dataclass
 class Stored:
-    """An operation under its key. `shares` is how its amount fell on cash and bonus."""
+    """An operation under its key.
+
+    `shares` is how its amount fell on cash and bonus, `place` where it stands in the order of all.
+    """
 
     operation: Operation
     tombstone: bool = False
     reply: Reply = Reply(None)
     time: int = 0
+    place: int = 0
     currency: str = ""
     amount: int = 0
     shares: tuple[int, int] = (0, 0)
