@@ -209,6 +209,38 @@ def test_queued_bonuses_follow_in_the_order_in_which_they_were_granted() -> None
     assert kinds.count(Kind.ACTIVATE_BONUS) == 3
 
 
+@pytest.mark.parametrize("ended", ["forfeited", "released"])
+def test_a_round_holds_the_money_of_one_bonus_only(ended: str) -> None:
+    book = Passbook()
+    first = grant(book, 100, 100)
+    second = grant(book, 50, 1000)
+    weight = 10_000 if ended == "released" else 0
+    book.apply(book.bet(100, round_key="r1", wager_weight=weight))
+    if ended == "forfeited":
+        forfeit(book, first)
+    assert (book.cash, book.bonus, state(book, second)) == (0, 50, BonusState.ACTIVE)
+    short = book.apply(book.bet(1, round_key="r1"))
+    assert short.outcome is Outcome.INSUFFICIENT_FUNDS
+    book.give(1)
+    assert book.apply(book.bet(1, round_key="r1")).outcome is Outcome.APPLIED
+    assert (book.cash, book.bonus) == (0, 50)
+    book.apply(book.win(101, round_key="r1"))
+    # The share of the bonus that has ended goes where that bonus went, and none to the other.
+    assert (book.cash, book.bonus) == ((101, 50) if ended == "released" else (1, 50))
+    assert book.apply(book.bet(10, round_key="r2")).outcome is Outcome.APPLIED
+
+
+def test_a_round_whose_bonus_stake_was_taken_back_takes_another_bonus() -> None:
+    book = Passbook()
+    first = grant(book, 100, 1000)
+    grant(book, 50, 1000)
+    book.apply(book.bet(100, id="b", round_key="r1"))
+    book.apply(book.rollback("b"))
+    forfeit(book, first)
+    assert book.apply(book.bet(50, round_key="r1")).outcome is Outcome.APPLIED
+    assert book.bonus == 0
+
+
 def test_a_bonus_that_is_queued_can_be_given_up() -> None:
     book = Passbook()
     grant(book, 40, 500)

@@ -50,7 +50,7 @@ def plan_bet(book: Book, draft: Draft, operation: Bet) -> None:
     if round_ is not None and round_.state is RoundState.CLOSED:
         raise Refused(Outcome.ROUND_CLOSED)
     bonus = book.active_bonus(operation.player_id, operation.currency_code)
-    parts = _divide_stake(draft, wallet, amount, bonus)
+    parts = _divide_stake(draft, wallet, amount, bonus, round_)
     counted = {LimitKind.WAGER: amount, LimitKind.LOSS: parts.cash}
     limits.check(book, operation.player_id, operation.currency_code, counted)
     if bonus is not None:
@@ -146,7 +146,13 @@ def plan_close_round(book: Book, draft: Draft, operation: CloseRound) -> None:
     _enter_round(book, draft, operation, round_)
 
 
-def _divide_stake(draft: Draft, wallet: Wallet, amount: int, bonus: Bonus | None) -> Split:
+def _divide_stake(
+    draft: Draft, wallet: Wallet, amount: int, bonus: Bonus | None, round_: Round | None
+) -> Split:
+    active_id = bonus.bonus_id if bonus is not None else None
+    if round_ is not None and round_.staked_bonus and round_.bonus_id != active_id:
+        # What a round wins follows the bonus that was staked in it, and so it can be of one only.
+        return Split(amount, 0)
     order = draft.policy.spend_order
     if bonus is not None and bonus.spend_order is not None:
         order = bonus.spend_order

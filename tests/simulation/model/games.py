@@ -42,9 +42,13 @@ class Games(Books):
         played.closed = played.closed or getattr(op, "close_round", True)
         return played
 
-    def _split(self, op: Bet, player: Player) -> tuple[int, int, bool]:
+    def _split(self, op: Bet, player: Player, known: Round | None) -> tuple[int, int, bool]:
         """What a stake takes from cash and from bonus, and whether that is all of it."""
         wallet, active = player.wallets[op.currency_code], player.active(op.currency_code)
+        active_id = active[0] if active is not None else None
+        if known is not None and known.staked[1] and known.bonus_id != active_id:
+            # The money of two bonuses never meets in one round.
+            return op.amount, 0, op.amount <= max(wallet.available(CASH), 0)
         policy = self._policy(op)
         order = policy.spend_order
         if active is not None and active[1].order is not None:
@@ -66,7 +70,7 @@ class Games(Books):
         known = self._round(op, player)
         if known is not None and known.closed:
             raise Refusal(Outcome.ROUND_CLOSED)
-        cash, bonus, enough = self._split(op, player)
+        cash, bonus, enough = self._split(op, player, known)
         amounts = {LimitKind.WAGER: op.amount, LimitKind.LOSS: cash}
         self._refuse_beyond_limits(player, op.currency_code, it.time, amounts)
         active = player.active(op.currency_code)

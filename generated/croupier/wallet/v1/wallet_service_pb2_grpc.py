@@ -174,7 +174,8 @@ class WalletServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Bet(self, request, context):
-        """Takes a stake. Amount 0 is a free round: it is recorded and books nothing.
+        """Takes a stake. Amount 0 is a free round: it is recorded and books nothing. Where the round holds
+        a stake of another bonus than the one that is active now, the stake draws on cash only.
 
         Refused, the first that applies, with TOMBSTONED, PLAYER_NOT_FOUND, ACCOUNT_NOT_FOUND,
         PLAYER_RESTRICTED, ROUND_CLOSED, LIMIT_REACHED, BONUS_MAX_BET, INSUFFICIENT_FUNDS or

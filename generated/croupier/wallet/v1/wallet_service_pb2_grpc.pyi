@@ -75,7 +75,8 @@ class WalletServiceStub:
     Refused with PLAYER_RESTRICTED, LIMIT_REACHED, PLAYER_NOT_FOUND or ACCOUNT_NOT_FOUND.
     """
     Bet: _grpc.UnaryUnaryMultiCallable[_wallet_service_pb2.BetRequest, _wallet_service_pb2.BetResponse]
-    """Takes a stake. Amount 0 is a free round: it is recorded and books nothing.
+    """Takes a stake. Amount 0 is a free round: it is recorded and books nothing. Where the round holds
+    a stake of another bonus than the one that is active now, the stake draws on cash only.
 
     Refused, the first that applies, with TOMBSTONED, PLAYER_NOT_FOUND, ACCOUNT_NOT_FOUND,
     PLAYER_RESTRICTED, ROUND_CLOSED, LIMIT_REACHED, BONUS_MAX_BET, INSUFFICIENT_FUNDS or
@@ -178,7 +179,8 @@ class WalletServiceAsyncStub(WalletServiceStub):
     Refused with PLAYER_RESTRICTED, LIMIT_REACHED, PLAYER_NOT_FOUND or ACCOUNT_NOT_FOUND.
     """
     Bet: _aio.UnaryUnaryMultiCallable[_wallet_service_pb2.BetRequest, _wallet_service_pb2.BetResponse]  # type: ignore[assignment]
-    """Takes a stake. Amount 0 is a free round: it is recorded and books nothing.
+    """Takes a stake. Amount 0 is a free round: it is recorded and books nothing. Where the round holds
+    a stake of another bonus than the one that is active now, the stake draws on cash only.
 
     Refused, the first that applies, with TOMBSTONED, PLAYER_NOT_FOUND, ACCOUNT_NOT_FOUND,
     PLAYER_RESTRICTED, ROUND_CLOSED, LIMIT_REACHED, BONUS_MAX_BET, INSUFFICIENT_FUNDS or
@@ -308,7 +310,8 @@ class WalletServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _wallet_service_pb2.BetRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_wallet_service_pb2.BetResponse, _abc.Awaitable[_wallet_service_pb2.BetResponse]]:
-        """Takes a stake. Amount 0 is a free round: it is recorded and books nothing.
+        """Takes a stake. Amount 0 is a free round: it is recorded and books nothing. Where the round holds
+        a stake of another bonus than the one that is active now, the stake draws on cash only.
 
         Refused, the first that applies, with TOMBSTONED, PLAYER_NOT_FOUND, ACCOUNT_NOT_FOUND,
         PLAYER_RESTRICTED, ROUND_CLOSED, LIMIT_REACHED, BONUS_MAX_BET, INSUFFICIENT_FUNDS or
