@@ -13,6 +13,7 @@ from services.kit.database import Database
 from services.kit.errors import InternalError, UnavailableError
 from services.kit.ids import new_id
 from services.wallet.domain import (
+    Answer,
     Bet,
     Deposit,
     Key,
@@ -269,6 +270,22 @@ async def test_one_operation_that_cannot_be_written_fails_alone(
         good = await service.submit(Bet(amount=1, **common("poison")))
         assert good.result.outcome is Outcome.APPLIED
     (await Audit.read(wallet_url)).check()
+
+
+async def test_a_key_in_quarantine_harms_no_other_of_its_batch(
+    wallet_url: str, clock: ManualClock
+) -> None:
+    async with ledger(wallet_url, clock) as service:
+        await open_with(service, 10)
+        poison = Bet(amount=1, effective_time=Micros(2**70), **common("poison"))
+        with pytest.raises(InternalError):
+            await service._writer.submit(unchecked(service, poison))
+        batch = [Bet(amount=1, **common(each)) for each in ("before", "poison", "after")]
+        before, barred, after = await service.submit_batch(batch)
+        assert isinstance(barred, InternalError)
+        for answer in (before, after):
+            assert isinstance(answer, Answer)
+            assert answer.result.outcome is Outcome.APPLIED
 
 
 async def test_a_quarantine_ends(wallet_url: str, clock: ManualClock) -> None:

@@ -148,19 +148,22 @@ class Writer:
         Raises:
             OverloadedError: Too much waits already.
             UnavailableError: The writer does not serve.
-            InternalError: The key is in quarantine.
         """
         return self.submit_all([unit], deadline=deadline)[0]
 
     def submit_all(
         self, units: list[Unit], *, deadline: float | None = None
     ) -> list[asyncio.Future[list[Answer | Reused]]]:
-        """Takes several units in, all or none, one right after the other. Raises as `submit`."""
+        """Takes several units in, all or none, one right after the other.
+
+        A unit with a key in quarantine is answered with InternalError and harms no other.
+
+        Raises:
+            OverloadedError: Too much waits already.
+            UnavailableError: The writer does not serve.
+        """
         if self._state is not WriterState.SERVING:
             raise UnavailableError(dependency=_DEPENDENCY)
-        if self._quarantine:
-            for unit in units:
-                self._refuse_quarantined(unit)
         loop = asyncio.get_running_loop()
         waiting = [
             Waiting(
@@ -171,7 +174,10 @@ class Writer:
             )
             for unit in units
         ]
-        self._queue.admit(waiting)
+        barred = [each for each in waiting if self._quarantine and self._is_barred(each.unit)]
+        self._queue.admit([each for each in waiting if each not in barred] if barred else waiting)
+        for each in barred:
+            each.answer.set_exception(_internal_error(each.unit))
         return [each.answer for each in waiting]
 
     # Serving.
@@ -399,15 +405,17 @@ class Writer:
         if not waiting.answer.done():
             waiting.answer.set_exception(_internal_error(waiting.unit))
 
-    def _refuse_quarantined(self, unit: Unit) -> None:
+    def _is_barred(self, unit: Unit) -> bool:
+        """Tells whether a key of the unit is in quarantine."""
         now = asyncio.get_running_loop().time()
         for submission in unit.submissions:
             until = self._quarantine.get(submission.name)
             if until is None:
                 continue
             if now < until:
-                raise _internal_error(unit)
+                return True
             del self._quarantine[submission.name]
+        return False
 
     def _drop_late(self, batch: list[Waiting]) -> list[Waiting]:
         """Drops units whose caller has gone or whose deadline has passed: nothing was planned."""
