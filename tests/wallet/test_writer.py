@@ -243,6 +243,23 @@ async def test_a_listener_that_fails_undoes_nothing(wallet_url: str, clock: Manu
         assert await cash(service) == 90
 
 
+async def test_those_who_have_arrived_share_a_commit(wallet_url: str, clock: ManualClock) -> None:
+    sizes: list[int] = []
+
+    async with ledger(
+        wallet_url, clock, on_batch=lambda report: sizes.append(report.operations)
+    ) as service:
+        await open_with(service, 100)
+
+        async def arrive(turns: int) -> None:
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            await service.submit(Bet(amount=1, trace=object(), **common()))
+
+        await asyncio.gather(*map(arrive, (0, 0, 3, 6, 9, 12)))
+    assert sizes == [6]
+
+
 # Poison.
 
 

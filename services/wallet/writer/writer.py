@@ -45,6 +45,10 @@ _LEASE_PAUSE_S = 0.2
 _QUARANTINED_MAX = 10_000
 # How many units are planned between two looks at the clock.
 _PLANNED_AT_ONCE = 16
+# How many passes of the loop in which nobody comes end the wait for those who have arrived; a
+# request needs several from its socket to the queue. And how many passes there are in all.
+_GATHER_IDLE_PASSES = 16
+_GATHER_PASSES_MAX = 64
 
 
 class WriterState(enum.Enum):
@@ -93,6 +97,7 @@ class Writer:
         self._on_batch = on_batch
         self._queue = Queue(options)
         self._quarantine: dict[KeyName, float] = {}
+        self._alone = True
         self._task: asyncio.Task[None] | None = None
         self._state = WriterState.NEW
         self._head = ShardState(shard, 0, "", 0, 0, b"", Micros(0))
@@ -186,7 +191,9 @@ class Writer:
         try:
             while self._queue.depth or self._state is WriterState.SERVING:
                 await self._queue.wait()
+                await self._gather()
                 batch = self._drop_late(self._queue.take())
+                self._alone = len(batch) == 1
                 if batch:
                     try:
                         await self._process(batch)
@@ -201,6 +208,24 @@ class Writer:
             _LOG.critical("shard %d is halted", self._store.shard, exc_info=error)
         finally:
             self._fail_waiting()
+
+    async def _gather(self) -> None:
+        """Lets those in who have arrived already, and whom the busy loop has not come to yet.
+
+        Without it a batch begins with the first of them and its fixed cost is borne by few. It
+        ends when nobody has come for some passes of the loop; no timer, so an idle loop is through
+        in microseconds, and a caller alone goes at once.
+        """
+        depth = self._queue.depth
+        if depth == 1 and self._alone:
+            return
+        idle = 0
+        for _ in range(_GATHER_PASSES_MAX):
+            await asyncio.sleep(0)
+            idle = idle + 1 if self._queue.depth == depth else 0
+            depth = self._queue.depth
+            if idle == _GATHER_IDLE_PASSES or depth >= self._options.batch_max:
+                return
 
     async def _process(self, batch: list[Waiting]) -> None:
         """Commits a batch and answers it.
