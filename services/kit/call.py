@@ -1,17 +1,19 @@
 """The call that is being served: who called, until when, and as part of which trace."""
 
 from contextvars import ContextVar
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 import grpc
 
 from services.kit.contract import Method
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who called. `service` is always known; the rest depends on the method's level."""
+class Caller(NamedTuple):
+    """Who called. `service` is always known; the rest depends on the method's level.
+
+    A tuple, since one is made for each call.
+    """
 
     service: str
     """The mesh service at the other end of the connection, by its certificate: `edge`, `game`."""

@@ -29,8 +29,14 @@ from opentelemetry.util.types import AttributeValue
 from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine
 
-_TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
+# Ids of nothing but zeros, and version ff, are what W3C calls invalid.
+_TRACEPARENT = re.compile(
+    r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}"
+)
+_TRACE_ID = slice(3, 35)
 _SAMPLED = 1
+# The flag is the lowest bit of the last digit.
+_SAMPLED_DIGITS = "13579bdf"
 # What one process keeps for an exporter that is slow; more is dropped, never waited for.
 _SPANS_QUEUED_MAX = 16_384
 _SPANS_BATCHED_MAX = 512
@@ -61,23 +67,26 @@ def configure(*, service: str, exporter: SpanExporter) -> TracerProvider:
 class RemoteSpan(NonRecordingSpan):
     """A span of another process, known by its `traceparent`, which is read when it is needed."""
 
+    _context = INVALID_SPAN_CONTEXT
+
     def __init__(self, traceparent: str) -> None:
-        """Takes a `traceparent` that is well formed."""
-        super().__init__(INVALID_SPAN_CONTEXT)
+        """Takes a `traceparent` that is well formed.
+
+        One is made for each call, so what the parent class would do is done when it is needed.
+        """
         self.traceparent = traceparent
-        self.sampled = bool(int(traceparent[-2:], 16) & _SAMPLED)
-        self._read: SpanContext | None = None
+        self.sampled = traceparent[-1] in _SAMPLED_DIGITS
 
     def get_span_context(self) -> SpanContext:
         """Reads the context."""
-        if self._read is None:
-            self._read = SpanContext(
-                trace_id=int(self.traceparent[3:35], 16),
+        if self._context is INVALID_SPAN_CONTEXT:
+            self._context = SpanContext(
+                trace_id=int(self.traceparent[_TRACE_ID], 16),
                 span_id=int(self.traceparent[36:52], 16),
                 is_remote=True,
                 trace_flags=TraceFlags(int(self.traceparent[-2:], 16)),
             )
-        return self._read
+        return self._context
 
 
 def remote_parent(traceparent: str) -> RemoteSpan | None:
@@ -116,6 +125,14 @@ def current_trace_id() -> str:
         return ""
     context = span.get_span_context()
     return f"{context.trace_id:032x}" if context.is_valid else ""
+
+
+def trace_id_of(span: Span) -> bytes | None:
+    """Returns a span's trace id, 16 bytes; None for a span of no trace."""
+    if isinstance(span, RemoteSpan):
+        return bytes.fromhex(span.traceparent[_TRACE_ID])
+    trace_id = span.get_span_context().trace_id
+    return trace_id.to_bytes(16, "big") if trace_id else None
 
 
 def start_span(

@@ -26,9 +26,8 @@ def running_trace() -> Trace:
     span = telemetry.current_span()
     if span is None:
         return {"trace_id": None, "trace": None}
-    trace_id = span.get_span_context().trace_id
     return {
-        "trace_id": trace_id.to_bytes(16, "big") if trace_id else None,
+        "trace_id": telemetry.trace_id_of(span),
         "trace": span if span.is_recording() else None,
     }
 
