@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row, and_, select, text
+from sqlalchemy import Row, and_, bindparam, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.kit.database import Database
@@ -60,18 +60,8 @@ class Reader:
 
     async def find_balances(self, player_id: PlayerId) -> list[Balance] | None:
         """Returns the balances of a player, by currency; None if nobody knows the player."""
-        latest = and_(
-            ENTRY.c.account_id == ACCOUNT.c.account_id,
-            ENTRY.c.account_version == ACCOUNT.c.version,
-        )
-        wanted = (
-            select(ACCOUNT, ENTRY.c.seq)
-            .select_from(ACCOUNT.outerjoin(ENTRY, latest))
-            .where(ACCOUNT.c.player_id == player_id)
-            .order_by(ACCOUNT.c.currency_code, ACCOUNT.c.bucket)
-        )
         async with self._database.snapshot() as connection:
-            rows = (await connection.execute(wanted)).all()
+            rows = (await connection.execute(_BALANCES, {"player_id": player_id})).all()
             if not rows:
                 known = select(PLAYER.c.player_id).where(PLAYER.c.player_id == player_id)
                 return None if await connection.scalar(known) is None else []
@@ -117,51 +107,23 @@ class Reader:
 
     async def page_log(self, shard: int, *, after_seq: int, limit: int) -> list[Posting]:
         """Returns transfers with their entries, in order, after a seq."""
-        original = TRANSFER.alias("original")
-        wanted = (
-            select(TRANSFER, ROUND.c.round_key, original.c.key, original.c.kind)
-            .select_from(
-                TRANSFER.outerjoin(ROUND, ROUND.c.round_id == TRANSFER.c.round_id).outerjoin(
-                    original,
-                    and_(
-                        original.c.shard == TRANSFER.c.shard,
-                        original.c.seq == TRANSFER.c.original_seq,
-                    ),
-                )
-            )
-            .where(TRANSFER.c.shard == shard, TRANSFER.c.seq > after_seq)
-            .order_by(TRANSFER.c.seq)
-            .limit(limit)
-        )
+        page = {"shard": shard, "after_seq": after_seq, "page_size": limit}
         async with self._database.snapshot() as connection:
-            rows = (await connection.execute(wanted)).all()
+            rows = (await connection.execute(_LOG_PAGE, page)).all()
             entries = await _entries_between(connection, shard, rows)
         return [decode.posting_of(row, tuple(entries.get(row[1], ()))) for row in rows]
 
     async def find_log_head(self, shard: int) -> LogHead | None:
         """Tells how far a shard's log reaches; None if there is no such shard."""
-        wanted = select(SHARD.c.incarnation, SHARD.c.last_seq).where(SHARD.c.shard == shard)
         async with self._database.snapshot() as connection:
-            row = (await connection.execute(wanted)).one_or_none()
+            row = (await connection.execute(_LOG_HEAD, {"shard": shard})).one_or_none()
         return None if row is None else LogHead(row.incarnation, row.last_seq)
 
     async def find_due_players(self, shard: int, now: Micros, *, limit: int) -> list[PlayerId]:
         """Finds some players with a hold or a bonus whose time has come."""
-        # States are spelled out: a partial index does not serve a parameter.
-        holds = select(HOLD.c.player_id).where(
-            HOLD.c.shard == shard,
-            text("hold.state = 0"),
-            HOLD.c.expire_time.is_not(None),
-            HOLD.c.expire_time <= now,
-        )
-        bonuses = select(BONUS.c.player_id).where(
-            BONUS.c.shard == shard,
-            text("bonus.state <= 1"),
-            BONUS.c.expire_time <= now,
-        )
-        wanted = holds.union(bonuses).limit(limit)
+        due = {"shard": shard, "now": now, "page_size": limit}
         async with self._database.snapshot() as connection:
-            return [PlayerId(row[0]) for row in await connection.execute(wanted)]
+            return [PlayerId(row[0]) for row in await connection.execute(_DUE_PLAYERS, due)]
 
 
 async def _entries_between(
@@ -169,13 +131,9 @@ async def _entries_between(
 ) -> dict[int, list[Entry]]:
     if not rows:
         return {}
-    wanted = (
-        select(ENTRY)
-        .where(ENTRY.c.shard == shard, ENTRY.c.seq.between(rows[0].seq, rows[-1].seq))
-        .order_by(ENTRY.c.seq, ENTRY.c.leg)
-    )
+    between = {"shard": shard, "first_seq": rows[0].seq, "last_seq": rows[-1].seq}
     found: dict[int, list[Entry]] = {}
-    for row in await connection.execute(wanted):
+    for row in await connection.execute(_LOG_ENTRIES, between):
         found.setdefault(row.seq, []).append(decode.entry_of(row))
     return found
 
@@ -194,3 +152,64 @@ def _balance(player_id: PlayerId, currency_code: str, rows: list[Row[Any]]) -> B
         pending_in=sum(row.credits_pending for row in rows),
         seq=max(row.seq or 0 for row in rows),
     )
+
+
+# What is read for every commit or call is written once: to put it together takes longer than to
+# run it.
+_ORIGINAL = TRANSFER.alias("original")
+_LOG_PAGE = (
+    select(TRANSFER, ROUND.c.round_key, _ORIGINAL.c.key, _ORIGINAL.c.kind)
+    .select_from(
+        TRANSFER.outerjoin(ROUND, ROUND.c.round_id == TRANSFER.c.round_id).outerjoin(
+            _ORIGINAL,
+            and_(
+                _ORIGINAL.c.shard == TRANSFER.c.shard,
+                _ORIGINAL.c.seq == TRANSFER.c.original_seq,
+            ),
+        )
+    )
+    .where(TRANSFER.c.shard == bindparam("shard"), TRANSFER.c.seq > bindparam("after_seq"))
+    .order_by(TRANSFER.c.seq)
+    .limit(bindparam("page_size"))
+)
+_LOG_ENTRIES = (
+    select(ENTRY)
+    .where(
+        ENTRY.c.shard == bindparam("shard"),
+        ENTRY.c.seq.between(bindparam("first_seq"), bindparam("last_seq")),
+    )
+    .order_by(ENTRY.c.seq, ENTRY.c.leg)
+)
+_LOG_HEAD = select(SHARD.c.incarnation, SHARD.c.last_seq).where(SHARD.c.shard == bindparam("shard"))
+_BALANCES = (
+    select(ACCOUNT, ENTRY.c.seq)
+    .select_from(
+        ACCOUNT.outerjoin(
+            ENTRY,
+            and_(
+                ENTRY.c.account_id == ACCOUNT.c.account_id,
+                ENTRY.c.account_version == ACCOUNT.c.version,
+            ),
+        )
+    )
+    .where(ACCOUNT.c.player_id == bindparam("player_id"))
+    .order_by(ACCOUNT.c.currency_code, ACCOUNT.c.bucket)
+)
+# States are spelled out: a partial index does not serve a parameter.
+_DUE_PLAYERS = (
+    select(HOLD.c.player_id)
+    .where(
+        HOLD.c.shard == bindparam("shard"),
+        text("hold.state = 0"),
+        HOLD.c.expire_time.is_not(None),
+        HOLD.c.expire_time <= bindparam("now"),
+    )
+    .union(
+        select(BONUS.c.player_id).where(
+            BONUS.c.shard == bindparam("shard"),
+            text("bonus.state <= 1"),
+            BONUS.c.expire_time <= bindparam("now"),
+        )
+    )
+    .limit(bindparam("page_size"))
+)
