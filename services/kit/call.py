@@ -7,6 +7,7 @@ from typing import NamedTuple
 import grpc
 
 from services.kit.contract import Method
+from services.kit.ids import is_canonical_uuid, new_id
 
 
 class Caller(NamedTuple):
@@ -34,7 +35,7 @@ class Caller(NamedTuple):
 class Call:
     """One call on its way through the interceptors."""
 
-    __slots__ = ("caller", "context", "deadline", "metadata", "method", "request_id")
+    __slots__ = ("_request_id", "caller", "context", "deadline", "metadata", "method")
 
     def __init__(
         self,
@@ -46,8 +47,16 @@ class Call:
         self.context = context
         self.metadata: dict[str, str | bytes] = dict(context.invocation_metadata() or ())
         self.caller: Caller | None = None
-        self.request_id = ""
         self.deadline: float | None = None
+        self._request_id = ""
+
+    @property
+    def request_id(self) -> str:
+        """The id that the edge gave the call, or one of its own. Most calls are never asked."""
+        if not self._request_id:
+            given = self.text("x-request-id")
+            self._request_id = given if is_canonical_uuid(given) else new_id()
+        return self._request_id
 
     def text(self, key: str) -> str:
         """Returns a metadata value as text; empty if there is none."""

@@ -22,7 +22,15 @@ TIMEOUT = timedelta(seconds=20)
 TRACE = "ab" * 16
 SAMPLED = (("traceparent", f"00-{TRACE}-{'cd' * 8}-01"),)
 UNSAMPLED = (("traceparent", f"00-{TRACE}-{'cd' * 8}-00"),)
-BROKEN = (("traceparent", "rubbish"),)
+BROKEN = [
+    (("traceparent", sent),)
+    for sent in (
+        "rubbish",
+        f"00-{'0' * 32}-{'cd' * 8}-00",
+        f"00-{TRACE}-{'0' * 16}-00",
+        f"ff-{TRACE}-{'cd' * 8}-00",
+    )
+]
 REQUEST = wallet_service_pb2.GetBalanceRequest(
     player_id="0198c0de-0000-7000-8000-000000000001", currency_code="EUR"
 )
@@ -80,7 +88,9 @@ async def ask(connect: Connect, port: int, metadata: Any = ()) -> None:
 
 
 @pytest.mark.parametrize(
-    ("metadata", "trace"), [((), ""), (BROKEN, ""), (UNSAMPLED, TRACE)], ids=str
+    ("metadata", "trace"),
+    [((), ""), *((each, "") for each in BROKEN), (UNSAMPLED, TRACE)],
+    ids=str,
 )
 async def test_call_that_nobody_decided_to_record_is_not_recorded(
     balances: tuple[Balances, int],

@@ -8,7 +8,6 @@ from prometheus_client import Histogram
 
 from services.kit import telemetry
 from services.kit.call import Call
-from services.kit.ids import is_canonical_uuid, new_id
 
 _DURATION = Histogram(
     "rpc_server_call_duration_seconds",
@@ -40,8 +39,6 @@ class CallTelemetry:
 
     def begin(self, call: Call) -> tuple[float, Span | None]:
         """Notes the start, and starts a span if the call's trace is sampled."""
-        given = call.text("x-request-id")
-        call.request_id = given if is_canonical_uuid(given) else new_id()
         parent = telemetry.remote_parent(call.text("traceparent"))
         span = (
             telemetry.start_span(

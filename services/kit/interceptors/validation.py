@@ -9,7 +9,7 @@ from google.protobuf.message import DecodeError, Message
 from services.kit.errors import InvalidRequestError
 
 _VIOLATIONS_MAX = 20
-
+_VALIDATOR = protovalidate.Validator()
 
 _BROKEN = object()
 
@@ -38,7 +38,7 @@ def validate(request: Message) -> None:
     if request is _BROKEN:
         raise InvalidRequestError({"": "is not a message of this type"})
     try:
-        protovalidate.validate(request)
+        _VALIDATOR.validate(request)
     except protovalidate.ValidationError as error:
         raise InvalidRequestError(
             {
