@@ -11,6 +11,7 @@ from uuid import uuid4
 
 import grpc
 import pytest
+import structlog
 
 from scripts.mesh.pki import DevelopmentAuthority
 from services.kit import migrations
@@ -25,6 +26,16 @@ from tests.kit.tokens import TokenIssuer
 SettingsT = TypeVar("SettingsT", bound=ServerSettings)
 Build = Callable[[SettingsT, AsyncExitStack], Awaitable[Server]]
 Connect = Callable[..., grpc.aio.Channel]
+
+# A test that fails shows its logs. By default they would show the local variables of each frame of
+# an exception too: seconds of work, where a whole batch of the ledger is among them.
+structlog.configure(
+    processors=[
+        structlog.processors.add_log_level,
+        structlog.dev.set_exc_info,
+        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
+    ]
+)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -11,7 +11,7 @@ import typer
 
 from scripts.simulation.killing import kill_again_and_again
 from scripts.simulation.simulation import Simulation
-from services.kit import migrations
+from services.kit import logs, migrations
 from tests.kit.postgres import shared_server
 
 app = typer.Typer(add_completion=False)
@@ -32,6 +32,8 @@ def simulate(
 
     Exit code 1, and a report of the first divergence, if the two ever differ.
     """
+    # What the ledger says of the faults that are put into it is not news.
+    logs.configure(service="wallet", level="critical")
     chosen = secrets.randbelow(2**31) if seed is None else seed
     typer.echo(f"seed {chosen}")
     with tempfile.TemporaryDirectory(prefix="croupier-simulation-") as folder:

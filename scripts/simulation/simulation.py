@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import logging
 import random
 import time
 from collections import Counter
@@ -224,7 +223,6 @@ class Simulation:
     # Beginning, restarting, ending.
 
     async def _prepare(self) -> None:
-        logging.getLogger("services.wallet").setLevel(logging.CRITICAL)
         database = Database(self._url, schema="wallet")
         for policy in POLICIES:
             await add_policy(database, policy, Micros(0))

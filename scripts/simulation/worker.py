@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import logging
 import signal
 import sys
 from typing import Annotated
@@ -10,6 +9,7 @@ from typing import Annotated
 import typer
 
 from scripts.simulation.wire import LINE_MAX, answer_line, parse_operation
+from services.kit import logs
 from services.kit.clock import SystemClock
 from services.kit.errors import ServiceError
 from services.wallet.service import WalletService
@@ -23,11 +23,12 @@ def work(
     socket: Annotated[str, typer.Option(help="The path of a Unix socket.")],
 ) -> None:
     """Serves operations, one JSON object a line, until it is killed or told to stop."""
+    # Connections that are lost are a part of the game.
+    logs.configure(service="wallet", level="error")
     asyncio.run(_serve(database, socket))
 
 
 async def _serve(database: str, socket: str) -> None:
-    logging.getLogger("services.wallet").setLevel(logging.ERROR)
     service = WalletService(database, SystemClock())
     await service.start()
     callers: set[asyncio.Task[None]] = set()

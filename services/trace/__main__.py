@@ -15,7 +15,7 @@ from services.trace.server import serve
 from services.trace.settings import Settings
 from services.trace.store import ForeignFileError
 
-_log = structlog.get_logger("services.trace")
+_log = structlog.get_logger()
 
 
 def main() -> int:
@@ -30,7 +30,7 @@ def main() -> int:
     try:
         uvloop.run(_run(settings))
     except (OSError, ForeignFileError) as error:
-        _log.error("start_failed", reason=str(error))
+        _log.error("start failed", error=str(error))
         return 1
     return 0
 

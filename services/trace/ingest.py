@@ -21,7 +21,7 @@ _PRUNE_NAMES_INTERVAL = timedelta(minutes=10)
 # this deletes faster than one batch can add.
 _PRUNE_ROUNDS_MAX = 8
 
-_log = structlog.get_logger("services.trace.ingest")
+_log = structlog.get_logger()
 
 
 class Ingest:
@@ -120,7 +120,7 @@ class Ingest:
             # on with the next.
             self._has_failed = True
             self._metrics.dropped.labels("store_failed").inc(len(batch))
-            _log.exception("batch_failed", spans=len(batch))
+            _log.exception("batch failed", spans=len(batch))
         else:
             self._has_failed = False
             self._metrics.stored.inc(len(batch))
@@ -144,6 +144,6 @@ class Ingest:
                     break
             self._metrics.store_bytes.set(self._store.used_bytes)
         except sqlite3.Error:
-            _log.exception("pruning_failed")
+            _log.exception("pruning failed")
             return True
         return is_finished

@@ -30,7 +30,7 @@ _FLUSH_S_MAX = 5.0
 _BACKLOG = 128
 _HEALTH_INTERVAL_S = 0.5
 
-_log = structlog.get_logger("services.trace.server")
+_log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ async def serve(settings: Settings, clock: Clock) -> AsyncIterator[Running]:
 async def _flush(ingest: Ingest) -> None:
     is_flushed = await asyncio.to_thread(ingest.close, _FLUSH_S_MAX)
     if not is_flushed:
-        _log.error("queue_not_flushed", waited_s=_FLUSH_S_MAX)
+        _log.error("queue not flushed", waited_s=_FLUSH_S_MAX)
 
 
 @asynccontextmanager

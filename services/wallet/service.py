@@ -6,10 +6,11 @@ from committed state beside it. One shard for now: its number is in every key an
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+
+import structlog
 
 from services.kit.clock import Clock, to_micros
 from services.kit.database import Database, retry_on_race
@@ -45,7 +46,7 @@ from services.wallet.writer import (
     WriterState,
 )
 
-_LOG = logging.getLogger(__name__)
+_log = structlog.get_logger()
 _SHARD = 0
 _DUE_PLAYERS_MAX = 100
 _FEED_PAGE = 500
@@ -324,7 +325,7 @@ class WalletService:
                 await self._sweep_once()
             except Exception as error:  # noqa: BLE001 (it must outlive any fault of the database)
                 # Whoever is due is found again by the next sweep, or by the next operation.
-                _LOG.warning("the sweep is put off", exc_info=error)
+                _log.warning("sweep put off", shard=_SHARD, exc_info=error)
 
     async def _sweep_once(self) -> None:
         now = Micros(to_micros(self._clock.now()))

@@ -184,7 +184,8 @@ async def test_nothing_that_wraps_or_follows_a_database_error_tells_the_value(
         "group": ExceptionGroup("several", [wrapped.value, error]),
         "later": later.value,
     }
-    log, library = structlog.get_logger(), logging.getLogger("library")
+    log = structlog.get_logger()
+    library = logging.getLogger("library")  # noqa: TID251 (libraries log so)
     for event, each in logs_of.items():
         log.error(event, exc_info=each, error=repr(each), text=str(each))
         library.error("%s: %r", event, each, exc_info=each)

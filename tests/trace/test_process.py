@@ -113,7 +113,7 @@ async def test_an_address_that_is_taken_is_an_error(start: Start, tmp_path: Path
             },
         )
         assert code == 1
-        assert f"cannot listen on 127.0.0.1:{port}" in json.loads(err.splitlines()[-1])["reason"]
+        assert f"cannot listen on 127.0.0.1:{port}" in json.loads(err.splitlines()[-1])["error"]
 
 
 async def test_an_address_that_others_reach_is_refused_with_a_reason() -> None:

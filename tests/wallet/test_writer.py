@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import text
+from structlog.testing import capture_logs
 
 from services.kit.database import Database
 from services.kit.errors import InternalError, UnavailableError
@@ -111,9 +112,11 @@ async def test_a_deposed_writer_commits_nothing_and_stops(
     await open_with(deposed, 100)
     await release_lease(deposed._writer._store._session)
     async with ledger(wallet_url, clock, options=IMPATIENT) as heir:
-        with pytest.raises(UnavailableError):
-            await deposed.submit(Bet(amount=60, **common("b-1")))
-        await deposition(deposed)
+        with capture_logs() as logged:
+            with pytest.raises(UnavailableError):
+                await deposed.submit(Bet(amount=60, **common("b-1")))
+            await deposition(deposed)
+        assert {"event": "ledger deposed", "shard": 0, "log_level": "error"} in logged
         assert await cash(heir) == 100
         assert (await heir.submit(Bet(amount=60, **common("b-1")))).replayed is False
     await deposed.stop()
@@ -353,9 +356,12 @@ async def test_a_ledger_that_was_changed_behind_its_back_halts(
     await open_with(service, 100)
     async with database.transaction() as connection:
         await connection.execute(text("UPDATE account SET version = version + 7"))
-    with pytest.raises(UnavailableError):
+    with capture_logs() as logged, pytest.raises(UnavailableError):
         await service.submit(Bet(amount=10, **common()))
     assert service.state is WriterState.HALTED
+    [halted] = [each for each in logged if each["event"] == "ledger halted"]
+    assert (halted["shard"], halted["log_level"]) == (0, "critical")
+    assert halted["exc_info"] is not None
     with pytest.raises(UnavailableError):
         await service.submit(Win(amount=10, **common()))
     await service.stop()

@@ -3,11 +3,12 @@
 import asyncio
 import dataclasses
 import enum
-import logging
 import time
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from typing import Any
+
+import structlog
 
 from services.kit.clock import Clock, to_micros
 from services.kit.errors import DeadlineExceededError, InternalError, UnavailableError
@@ -35,7 +36,7 @@ from services.wallet.writer.admission import Queue, Waiting, WriterOptions
 from services.wallet.writer.notifier import Notifier
 from services.wallet.writer.telemetry import BatchReport, OnBatch
 
-_LOG = logging.getLogger(__name__)
+_log = structlog.get_logger()
 _DEPENDENCY = "ledger"
 _TRIES_MAX = 3
 _RECONNECTS_MAX = 5
@@ -205,7 +206,7 @@ class Writer:
             self._state = halt.state
         except Exception as error:  # noqa: BLE001 (a writer that has failed must not look alive)
             self._state = WriterState.HALTED
-            _LOG.critical("shard %d is halted", self._store.shard, exc_info=error)
+            _log.critical("ledger halted", shard=self._store.shard, exc_info=error)
         finally:
             self._fail_waiting()
 
@@ -260,7 +261,7 @@ class Writer:
                     return
         except DeposedError:
             await self._store.rollback()
-            _LOG.error("another writer has taken shard %d", self._store.shard)
+            _log.error("ledger deposed", shard=self._store.shard)
             raise _HaltError(WriterState.DEPOSED) from None
         except (InvariantViolationError, LostUpdateError) as error:
             await self._store.rollback()
@@ -274,7 +275,7 @@ class Writer:
         except RaceLostError:
             await self._store.rollback()
         except ConnectionLostError as error:
-            _LOG.warning("the ledger lost its connection: %s", error)
+            _log.warning("ledger lost its connection", shard=self._store.shard, error=repr(error))
             await self._reconnect(tries=_RECONNECTS_MAX)
         else:
             return True
@@ -315,7 +316,7 @@ class Writer:
         try:
             self._on_batch(report)
         except Exception:  # noqa: BLE001 (the batch is durable; a listener must not undo that)
-            _LOG.exception("a listener of batches failed")
+            _log.exception("listener of batches failed", shard=self._store.shard)
 
     async def _plan(self, book: Book, batch: list[Waiting]) -> list[list[Answer | Reused]]:
         """Decides the units in order, with a pause after each slice for the rest of the loop."""
@@ -345,7 +346,7 @@ class Writer:
         try:
             await self._store.commit()
         except CommitUnknownError as error:
-            _LOG.warning("the outcome of a commit is not known yet: %s", error)
+            _log.warning("commit in doubt", shard=self._store.shard, error=repr(error))
             await self._resolve(batch)
         # The writer's memory moves only now that the batch is durable.
         self._head = dataclasses.replace(
@@ -389,7 +390,7 @@ class Writer:
                 state = await self._store.reopen()
             except (ConnectionLostError, RaceLostError) as error:
                 # The transaction that was lost may still hold the shard's row for a while.
-                _LOG.warning("the ledger cannot be reached: %s", error)
+                _log.warning("ledger not reached", shard=self._store.shard, error=repr(error))
             except LeaseTakenError:
                 # The server may not have noticed yet that the old connection is gone.
                 if time.monotonic() - began > self._options.lease_wait.total_seconds():
@@ -403,7 +404,7 @@ class Writer:
             await asyncio.sleep(min(_RECONNECT_PAUSE_S * tried, _RECONNECT_PAUSE_MAX_S))
 
     def _halt(self, error: Exception) -> _HaltError:
-        _LOG.critical("shard %d is halted", self._store.shard, exc_info=error)
+        _log.critical("ledger halted", shard=self._store.shard, exc_info=error)
         return _HaltError(WriterState.HALTED)
 
     def _agree(self, found: ShardState, doubt: Batch | None) -> ShardState:
@@ -421,7 +422,7 @@ class Writer:
         return found
 
     def _quarantine_unit(self, waiting: Waiting, error: Exception) -> None:
-        _LOG.error("an operation cannot be written", exc_info=error)
+        _log.error("operation not written", shard=self._store.shard, exc_info=error)
         until = asyncio.get_running_loop().time() + self._options.quarantine.total_seconds()
         for submission in waiting.unit.submissions:
             if len(self._quarantine) >= _QUARANTINED_MAX:
