@@ -27,7 +27,7 @@ from opentelemetry.trace import (
 )
 from opentelemetry.util.types import AttributeValue
 from sqlalchemy import event
-from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.engine import Connection, Engine, ExceptionContext
 
 # Ids of nothing but zeros, and version ff, are what W3C calls invalid.
 _TRACEPARENT = re.compile(
@@ -190,6 +190,16 @@ def instrument(engine: Engine) -> None:
 
     def after(connection: Connection, cursor: Any, statement: str, *rest: Any) -> None:
         del rest
+        record(connection, statement, rows=cursor.rowcount)
+
+    def failed(context: ExceptionContext) -> None:
+        # Also when the caller has gone during the statement.
+        if context.connection is not None and context.statement is not None:
+            error = type(context.original_exception).__name__
+            record(context.connection, context.statement, error=error)
+
+    def record(connection: Connection, statement: str, *, rows: int = -1, error: str = "") -> None:
+        # Taken away even if nothing is recorded: the pool gives the connection to other calls.
         start_ns = connection.info.pop("statement_start_ns", None)
         parent = _current.get()
         if start_ns is None or parent is None:
@@ -200,11 +210,13 @@ def instrument(engine: Engine) -> None:
             parent=parent,
             start_ns=start_ns,
             end_ns=time.time_ns(),
-            rows=cursor.rowcount,
+            rows=rows,
+            error=error,
         )
 
     event.listen(engine, "before_cursor_execute", before)
     event.listen(engine, "after_cursor_execute", after)
+    event.listen(engine, "handle_error", failed)
 
 
 def statement_span(  # noqa: PLR0913 (each is a fact of the statement)
@@ -216,6 +228,7 @@ def statement_span(  # noqa: PLR0913 (each is a fact of the statement)
     end_ns: int,
     rows: int = -1,
     name: str = "",
+    error: str = "",
 ) -> None:
     """Records one SQL statement that has already run, by its times since the Unix epoch."""
     done = start_span(
@@ -230,4 +243,6 @@ def statement_span(  # noqa: PLR0913 (each is a fact of the statement)
         },
     )
     if done is not parent:
+        if error:
+            done.set_status(trace.StatusCode.ERROR, error)
         done.end(end_ns)
