@@ -18,13 +18,12 @@ from services.game.service import Catalogue, Launches, Movements, Rounds
 from services.game.servicer import GameServicer, ProviderServicer
 from services.game.session_cache import SessionCache
 from services.game.settings import Settings
-from services.game.store import CatalogueStore, Connection, RoundStore, SessionStore
 from services.game.tables import FEED_CURSOR, OUTBOX
 from services.kit import migrations
 from services.kit.background import run_in_background
 from services.kit.clock import Clock
 from services.kit.contract import Level
-from services.kit.database import Database
+from services.kit.database import Database, Transaction
 from services.kit.feed import FeedServicer, Follower, Outbox, prune_in_background
 from services.kit.interceptors.authentication import Authenticators
 from services.kit.keys import SecurityKeys
@@ -62,14 +61,11 @@ async def assemble(settings: Settings, stack: AsyncExitStack, *, clock: Clock) -
         stack.push_async_callback(client.close)
 
     cache = SessionCache(settings.sessions_cached_max)
-    games, sessions = CatalogueStore(), SessionStore()
-    rounds = Rounds(database, RoundStore())
+    rounds = Rounds(database)
     outbox = Outbox(database, OUTBOX, clock=clock)
     prune_in_background(outbox, settings, stack)
     launches = Launches(
         database=database,
-        sessions=sessions,
-        catalogue=games,
         cache=cache,
         outbox=outbox,
         players=players,
@@ -77,9 +73,7 @@ async def assemble(settings: Settings, stack: AsyncExitStack, *, clock: Clock) -
         clock=clock,
         session_life=settings.session_life,
     )
-    movements = Movements(
-        database=database, sessions=sessions, cache=cache, wallet=wallet, clock=clock
-    )
+    movements = Movements(database=database, cache=cache, wallet=wallet, clock=clock)
     return Parts(
         database=database,
         authenticators={
@@ -87,7 +81,7 @@ async def assemble(settings: Settings, stack: AsyncExitStack, *, clock: Clock) -
             Level.PROVIDER: ApiKeyAuthenticator(security, clock=clock),
         },
         games=GameServicer(
-            catalogue=Catalogue(database, games, cache),
+            catalogue=Catalogue(database, cache),
             launches=launches,
             rounds=rounds,
             clock=clock,
@@ -110,7 +104,7 @@ def _follow(
     clock: Clock,
     shard: int,
 ) -> Follower:
-    async def derive(connection: Connection, events: Sequence[Event]) -> None:
+    async def derive(connection: Transaction, events: Sequence[Event]) -> None:
         await rounds.apply(connection, steps_of(events))
 
     follower = Follower(wallet.peer, database, FEED_CURSOR, derive, clock=clock, shard=shard)

@@ -14,8 +14,8 @@ from sqlalchemy import func, select
 
 from services.game.clients import WalletClient, steps_of
 from services.game.service import Rounds
-from services.game.store import Connection, RoundStore
 from services.game.tables import FEED_CURSOR, ROUND
+from services.kit.database import Transaction
 from services.kit.feed import Follower
 from tests.factories import game as factory
 from tests.factories.game import euros
@@ -204,11 +204,11 @@ async def test_batch_that_fails_half_way_leaves_nothing_and_is_taken_again(
     await house.start_neighbours()
     traffic = Traffic(house.wallet.log, SEED)
     traffic.run(700)
-    rounds = Rounds(house.database, RoundStore())
+    rounds = Rounds(house.database)
     seen_after_failure: list[int] = []
     failures = 2
 
-    async def derive(connection: Connection, events: Sequence[Event]) -> None:
+    async def derive(connection: Transaction, events: Sequence[Event]) -> None:
         nonlocal failures
         await rounds.apply(connection, steps_of(events))
         if failures:

@@ -9,7 +9,7 @@ from services.game.domain import (
 )
 from services.game.errors import GameExistsError, ProviderExistsError, ProviderNotFoundError
 from services.game.session_cache import SessionCache
-from services.game.store import CatalogueStore
+from services.game.store import catalogue as store
 from services.kit.database import Database, retry_on_race
 from services.kit.errors import CurrencyUnknownError
 from services.kit.money import CURRENCIES
@@ -21,10 +21,9 @@ _PAGE_QUERY = ("games",)
 class Catalogue:
     """Keeps the providers and their games."""
 
-    def __init__(self, database: Database, store: CatalogueStore, cache: SessionCache) -> None:
+    def __init__(self, database: Database, cache: SessionCache) -> None:
         """Takes what it works with."""
         self._database = database
-        self._store = store
         self._cache = cache
 
     @retry_on_race
@@ -37,9 +36,9 @@ class Catalogue:
         """
         check_provider_id(provider.provider_id)
         async with self._database.transaction() as connection:
-            found = await self._store.find_provider(connection, provider.provider_id)
+            found = await store.find_provider(connection, provider.provider_id)
             if found is None:
-                await self._store.insert_provider(connection, provider)
+                await store.insert_provider(connection, provider)
                 return provider
         if not found.same_content(provider):
             raise ProviderExistsError(provider_id=provider.provider_id)
@@ -58,11 +57,11 @@ class Catalogue:
             if code not in CURRENCIES:
                 raise CurrencyUnknownError(code)
         async with self._database.transaction() as connection:
-            if await self._store.find_provider(connection, game.provider_id) is None:
+            if await store.find_provider(connection, game.provider_id) is None:
                 raise ProviderNotFoundError(provider_id=game.provider_id)
-            found = await self._store.find_game(connection, game.game_id)
+            found = await store.find_game(connection, game.game_id)
             if found is None:
-                await self._store.insert_game(connection, game)
+                await store.insert_game(connection, game)
                 return game
         if not found.same_content(game):
             raise GameExistsError(game_id=game.game_id)
@@ -93,9 +92,7 @@ class Catalogue:
         position = page_position(token, query=_PAGE_QUERY, shape=(str,))
         after = None if position is None else GameId(str(position[0]))
         async with self._database.snapshot() as connection:
-            games = await self._store.page_enabled_games(
-                connection, after=after, limit=page_size + 1
-            )
+            games = await store.page_enabled_games(connection, after=after, limit=page_size + 1)
         shown = games[:page_size]
         more = len(games) > page_size
         return Page(shown, page_token([shown[-1].game_id], query=_PAGE_QUERY) if more else "")
@@ -104,7 +101,7 @@ class Catalogue:
     async def _set_disabled(self, game_id: GameId, *, disabled: bool) -> Game:
         try:
             async with self._database.transaction() as connection:
-                await self._store.set_disabled(connection, game_id, disabled=disabled)
-                return await self._store.get_game(connection, game_id)
+                await store.set_disabled(connection, game_id, disabled=disabled)
+                return await store.get_game(connection, game_id)
         finally:
             self._cache.forget_game(game_id)

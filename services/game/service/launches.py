@@ -19,7 +19,7 @@ from services.game.domain import (
 )
 from services.game.errors import LoginEndedError, ProviderNotFoundError
 from services.game.session_cache import SessionCache
-from services.game.store import CatalogueStore, SessionStore
+from services.game.store import catalogue, sessions
 from services.kit.clock import Clock
 from services.kit.database import Database, retry_on_race
 from services.kit.feed import Outbox
@@ -37,8 +37,6 @@ class Launches:
         self,
         *,
         database: Database,
-        sessions: SessionStore,
-        catalogue: CatalogueStore,
         cache: SessionCache,
         outbox: Outbox,
         players: PlayerClient,
@@ -50,8 +48,6 @@ class Launches:
 
         Args:
             database: The service's database.
-            sessions: Where sessions are.
-            catalogue: Where games are.
             cache: What bets look sessions up in.
             outbox: The service's log of events.
             players: Tells whether a player may play.
@@ -60,8 +56,6 @@ class Launches:
             session_life: How long a session admits bets.
         """
         self._database = database
-        self._sessions = sessions
-        self._catalogue = catalogue
         self._cache = cache
         self._outbox = outbox
         self._players = players
@@ -121,9 +115,9 @@ class Launches:
     async def _check(self, launch: Launch) -> None:
         """Spares the other services what would be refused anyway; `_open` decides."""
         async with self._database.snapshot() as connection:
-            if await self._sessions.has_login_ended(connection, launch.login_session_id):
+            if await sessions.has_login_ended(connection, launch.login_session_id):
                 raise LoginEndedError
-            game = await self._catalogue.get_game(connection, launch.game_id)
+            game = await catalogue.get_game(connection, launch.game_id)
         check_launch(game, currency_code=launch.currency_code)
 
     @retry_on_race
@@ -131,23 +125,21 @@ class Launches:
         now = self._clock.now()
         try:
             async with self._database.transaction() as connection:
-                if await self._sessions.lock_login(
+                if await sessions.lock_login(
                     connection, launch.login_session_id, keep_time=now + self._session_life
                 ):
                     raise LoginEndedError
-                await self._sessions.lock_player_at_game(
-                    connection, launch.player_id, launch.game_id
-                )
-                game = await self._catalogue.get_game(connection, launch.game_id)
+                await sessions.lock_player_at_game(connection, launch.player_id, launch.game_id)
+                game = await catalogue.get_game(connection, launch.game_id)
                 check_launch(game, currency_code=launch.currency_code)
-                provider = await self._catalogue.find_provider(connection, game.provider_id)
+                provider = await catalogue.find_provider(connection, game.provider_id)
                 if provider is None:
                     raise ProviderNotFoundError(provider_id=game.provider_id)
                 session = open_session(launch, game, now=now, life=self._session_life)
-                await self._sessions.end_session_of(
+                await sessions.end_session_of(
                     connection, session.player_id, session.game_id, now=now
                 )
-                await self._sessions.insert_session(connection, session, token_hash(token))
+                await sessions.insert_session(connection, session, token_hash(token))
                 await self._outbox.append(
                     connection,
                     game_launched={
@@ -169,11 +161,9 @@ class Launches:
         now = self._clock.now()
         async with self._database.transaction() as connection:
             # The login sessions first: a launch that comes now waits, and then finds them ended.
-            await self._sessions.end_logins(connection, login_session_ids, keep_time=keep_time)
-            ended = await self._sessions.end_sessions_of_logins(
-                connection, login_session_ids, now=now
-            )
-            await self._sessions.prune_logins(connection, before=now)
+            await sessions.end_logins(connection, login_session_ids, keep_time=keep_time)
+            ended = await sessions.end_sessions_of_logins(connection, login_session_ids, now=now)
+            await sessions.prune_logins(connection, before=now)
         return ended
 
     async def _end(self, session: GameSession) -> None:
@@ -189,6 +179,4 @@ class Launches:
     @retry_on_race
     async def _end_session(self, session: GameSession) -> None:
         async with self._database.transaction() as connection:
-            await self._sessions.end_session(
-                connection, session.game_session_id, now=self._clock.now()
-            )
+            await sessions.end_session(connection, session.game_session_id, now=self._clock.now())

@@ -26,7 +26,7 @@ from services.game.errors import (
     SessionNotFoundError,
 )
 from services.game.session_cache import SessionCache
-from services.game.store import SessionStore
+from services.game.store import sessions
 from services.kit.clock import Clock
 from services.kit.database import Database
 from services.kit.money import Money
@@ -39,14 +39,12 @@ class Movements:
         self,
         *,
         database: Database,
-        sessions: SessionStore,
         cache: SessionCache,
         wallet: WalletClient,
         clock: Clock,
     ) -> None:
         """Takes what it works with."""
         self._database = database
-        self._sessions = sessions
         self._cache = cache
         self._wallet = wallet
         self._clock = clock
@@ -139,7 +137,7 @@ class Movements:
         if found is None:
             mark = self._cache.mark()
             async with self._database.snapshot() as connection:
-                found = await self._sessions.find_play(connection, hashed)
+                found = await sessions.find_play(connection, hashed)
             if found is not None:
                 self._cache.put(hashed, found, mark=mark)
         if found is None or found.session.provider_id != provider_id:

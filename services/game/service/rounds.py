@@ -3,18 +3,17 @@
 from collections.abc import Sequence
 
 from services.game.domain import Page, PlayerId, Round, RoundId, RoundKey, Step, begin_round
-from services.game.store import Connection, RoundStore
-from services.kit.database import Database
+from services.game.store import rounds as store
+from services.kit.database import Database, Transaction
 from services.kit.paging import page_position, page_token
 
 
 class Rounds:
     """Follows the ledger's steps, and lists what they make."""
 
-    def __init__(self, database: Database, store: RoundStore) -> None:
+    def __init__(self, database: Database) -> None:
         """Takes what it works with."""
         self._database = database
-        self._store = store
 
     async def list_rounds(self, player_id: PlayerId, *, page_size: int, token: str) -> Page[Round]:
         """Lists a player's rounds, newest first.
@@ -26,7 +25,7 @@ class Rounds:
         position = page_position(token, query=query, shape=(int, str))
         before = None if position is None else (int(position[0]), RoundId(str(position[1])))
         async with self._database.snapshot() as connection:
-            rounds = await self._store.page_rounds(
+            rounds = await store.page_rounds(
                 connection, player_id, before=before, limit=page_size + 1
             )
         shown = rounds[:page_size]
@@ -34,7 +33,7 @@ class Rounds:
             return Page(shown, "")
         return Page(shown, page_token([shown[-1].start_seq, shown[-1].round_id], query=query))
 
-    async def apply(self, connection: Connection, steps: Sequence[Step]) -> None:
+    async def apply(self, connection: Transaction, steps: Sequence[Step]) -> None:
         """Takes rounds further, in the transaction that moves the feed's cursor.
 
         Args:
@@ -43,7 +42,7 @@ class Rounds:
         """
         if not steps:
             return
-        known = await self._store.find_rounds(connection, {step.key for step in steps})
+        known = await store.find_rounds(connection, {step.key for step in steps})
         rounds: dict[RoundKey, Round] = dict(known)
         for step in steps:
             found = rounds.get(step.key)
@@ -51,6 +50,6 @@ class Rounds:
         made = [each for key, each in rounds.items() if key not in known]
         changed = [each for key, each in rounds.items() if key in known and each != known[key]]
         if made:
-            await self._store.insert_rounds(connection, made)
+            await store.insert_rounds(connection, made)
         if changed:
-            await self._store.update_rounds(connection, changed)
+            await store.update_rounds(connection, changed)

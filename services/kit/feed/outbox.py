@@ -8,13 +8,12 @@ from typing import Any
 from croupier.event.v1.event_pb2 import Event
 from google.protobuf.message import Message
 from sqlalchemy import case, delete, event, func, insert, literal, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.kit import telemetry
 from services.kit.clock import Clock
 from services.kit.columns import UtcMicros
-from services.kit.database import Database, retry_on_race
+from services.kit.database import Database, retry_on_race, upsert
 from services.kit.feed.errors import SeqNotAvailableError
 from services.kit.feed.source import Head
 from services.kit.feed.tables import HEAD_ID, OutboxTables
@@ -173,9 +172,8 @@ class Outbox:
             head = await self._read_head(connection)
             if seq < head.first_seq - 1:
                 raise SeqNotAvailableError(first_seq=head.first_seq, last_seq=head.last_seq)
-            upsert: Any = sqlite.insert if self._database.is_sqlite else postgresql.insert
             await connection.execute(
-                upsert(self._consumer)
+                upsert(connection, self._consumer)
                 .values(name=consumer, **values)
                 .on_conflict_do_update(index_elements=[self._consumer.c.name], set_=values)
             )

@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from services.kit.clock import Clock
-from services.kit.database import Database
+from services.kit.database import Database, Transaction
 from services.kit.feed import Outbox
 from services.kit.ids import new_id
 from services.player.domain import Change, LimitSetting, Player, Restrictions
-from services.player.store import Transaction, outstanding, players
+from services.player.store import outstanding, players
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class Records:
 
     async def save(
         self,
-        transaction: Transaction,
+        connection: Transaction,
         player: Player,
         limit: LimitSetting | None = None,
         /,
@@ -37,7 +37,7 @@ class Records:
         wallet must learn is saved too: no use case can forget it.
 
         Args:
-            transaction: The transaction.
+            connection: The transaction.
             player: The new facts.
             limit: What the wallet must learn of a limit, if one was changed.
             was: The facts as they were locked.
@@ -56,7 +56,7 @@ class Records:
         saved = replace(
             player, restrictions=restrictions, change_number=was.change_number + len(told)
         )
-        await players.save(transaction, saved)
+        await players.save(connection, saved)
         for number, content in enumerate(told, start=was.change_number + 1):
             change = Change(
                 change_id=new_id(),
@@ -65,11 +65,11 @@ class Records:
                 content=content,
                 attempted=False,
             )
-            await outstanding.add_change(transaction, change, now=now)
+            await outstanding.add_change(connection, change, now=now)
         # The log's end is locked from here to the commit.
         if saved.registered and not was.registered:
             await self.outbox.append(
-                transaction,
+                connection,
                 player_registered={
                     "player_id": saved.player_id,
                     "country_code": saved.country_code,
@@ -77,5 +77,5 @@ class Records:
                 },
             )
         if event:
-            await self.outbox.append(transaction, **event)
+            await self.outbox.append(connection, **event)
         return saved

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
-from services.kit.database import retry_on_race
+from services.kit.database import Transaction, retry_on_race
 from services.kit.errors import CurrencyUnknownError, InvalidRequestError, RemoteError
 from services.kit.ids import new_id
 from services.kit.money import UnknownCurrencyError, currency
@@ -32,7 +32,7 @@ from services.player.errors import (
 from services.player.service.content import ContentHasher
 from services.player.service.followup import FollowUp
 from services.player.service.records import Records
-from services.player.store import Transaction, players
+from services.player.store import players
 
 
 @dataclass(frozen=True, slots=True)
