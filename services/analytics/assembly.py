@@ -2,25 +2,37 @@
 
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 
-from croupier.analytics.v1 import analytics_service_pb2_grpc
 from croupier.event.v1.event_pb2 import Event
 
 from services.analytics.clients import LedgerFeed, facts_of
 from services.analytics.service import AnalyticsService
 from services.analytics.servicer import AnalyticsServicer
 from services.analytics.settings import Settings
-from services.analytics.store import ActivityStore, Connection
+from services.analytics.tables import FEED_CURSOR
 from services.kit import migrations
 from services.kit.background import run_in_background
-from services.kit.clock import Clock, SystemClock
+from services.kit.clock import Clock
+from services.kit.database import Database, Transaction
+from services.kit.feed import Follower
+from services.kit.interceptors.authentication import Authenticators
 from services.kit.keys import SecurityKeys
-from services.kit.server import Server
 from services.kit.tokens import token_authenticators
 
 
-async def build(settings: Settings, stack: AsyncExitStack, clock: Clock | None = None) -> Server:
-    """Puts the service together; what must be closed at the end goes on the stack.
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a server serves, and what it depends on."""
+
+    database: Database
+    authenticators: Authenticators
+    analytics: AnalyticsServicer
+    followers: tuple[Follower, ...]
+
+
+async def assemble(settings: Settings, stack: AsyncExitStack, *, clock: Clock) -> Parts:
+    """Opens what the service needs, and starts to follow the Wallet; the stack closes all of it.
 
     Raises:
         NotMigratedError: The database must be migrated first.
@@ -29,24 +41,33 @@ async def build(settings: Settings, stack: AsyncExitStack, clock: Clock | None =
         settings.database_url, "services.analytics", stack, migrate=settings.migrate
     )
     keys = SecurityKeys(settings.security_address, identity=settings.identity)
-    stack.push_async_callback(keys.close)
     ledger = LedgerFeed(settings.wallet_address, identity=settings.identity)
-    stack.push_async_callback(ledger.close)
-    service = AnalyticsService(database, ActivityStore())
-    server = Server(settings, authenticators=token_authenticators(keys.fetch))
-    server.add(
-        analytics_service_pb2_grpc.add_AnalyticsServiceServicer_to_server,
-        AnalyticsServicer(service),
+    for client in (keys, ledger):
+        stack.push_async_callback(client.close)
+    service = AnalyticsService(database)
+    return Parts(
+        database=database,
+        authenticators=token_authenticators(keys.fetch),
+        analytics=AnalyticsServicer(service),
+        followers=tuple(
+            _follow(ledger, database, service, stack, clock=clock, shard=shard)
+            for shard in range(settings.wallet_shards)
+        ),
     )
-    server.require(database.ping)
 
-    async def record(connection: Connection, events: Sequence[Event]) -> None:
+
+def _follow(
+    ledger: LedgerFeed,
+    database: Database,
+    service: AnalyticsService,
+    stack: AsyncExitStack,
+    *,
+    clock: Clock,
+    shard: int,
+) -> Follower:
+    async def record(connection: Transaction, events: Sequence[Event]) -> None:
         await service.record(connection, facts_of(events))
 
-    for shard in range(settings.wallet_shards):
-        follower = ledger.follower(
-            record, database=database, clock=clock or SystemClock(), shard=shard
-        )
-        server.require(follower.check)
-        run_in_background(follower.run(), stack, name=f"follow wallet/{shard}")
-    return server
+    follower = Follower(ledger.peer, database, FEED_CURSOR, record, clock=clock, shard=shard)
+    run_in_background(follower.run(), stack, name=f"follow wallet/{shard}")
+    return follower

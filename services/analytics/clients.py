@@ -7,11 +7,9 @@ from croupier.event.v1.event_pb2 import Event
 from croupier.wallet.v1 import wallet_pb2
 
 from services.analytics.domain import Booking, Fact, Movement, RoundEnd, RoundKey
-from services.analytics.tables import CURSORS
 from services.kit.clients import Peer
-from services.kit.clock import Clock, from_micros
-from services.kit.database import Database
-from services.kit.feed import FEED_SERVICE, Follower, Handle
+from services.kit.clock import from_micros
+from services.kit.feed import FEED_SERVICE
 from services.kit.tls import Identity
 
 # Only for calls with one answer, of which the feed has none.
@@ -42,17 +40,13 @@ class LedgerFeed:
 
     def __init__(self, address: str, *, identity: Identity) -> None:
         """Opens the channel to Wallet at `address`."""
-        self._peer = Peer(
+        self.peer = Peer(
             "wallet", address, identity=identity, services=(FEED_SERVICE,), timeout=_TIMEOUT
         )
 
-    def follower(self, handle: Handle, *, database: Database, clock: Clock, shard: int) -> Follower:
-        """Makes a follower of one shard, which keeps its cursor in `database`."""
-        return Follower(self._peer, database, CURSORS, handle, clock=clock, shard=shard)
-
     async def close(self) -> None:
         """Closes the channel."""
-        await self._peer.close()
+        await self.peer.close()
 
 
 def facts_of(events: Iterable[Event]) -> list[Fact]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from services.analytics import store
 from services.analytics.domain import (
     BUCKETS_MAX,
     Activity,
@@ -12,8 +13,7 @@ from services.analytics.domain import (
     tally,
 )
 from services.analytics.errors import IntervalInvalidError
-from services.analytics.store import ActivityStore, Connection
-from services.kit.database import Database
+from services.kit.database import Database, Transaction
 
 _LEDGER = "wallet"
 
@@ -21,18 +21,17 @@ _LEDGER = "wallet"
 class AnalyticsService:
     """Adds up what the ledger tells, and answers from the sums."""
 
-    def __init__(self, database: Database, store: ActivityStore) -> None:
+    def __init__(self, database: Database) -> None:
         """Takes the database that the follower of the ledger commits to."""
         self._database = database
-        self._store = store
 
-    async def record(self, connection: Connection, facts: Iterable[Fact]) -> None:
+    async def record(self, connection: Transaction, facts: Iterable[Fact]) -> None:
         """Counts facts, in the transaction that moves the cursor behind them."""
         summed = tally(facts)
-        summed.count_rounds(await self._store.begin_rounds(connection, summed.first_bets.keys()))
-        await self._store.add_figures(connection, summed.figures_of_all_spans())
-        await self._store.add_presences(connection, summed.presences_of_all_spans())
-        await self._store.end_rounds(connection, summed.ended_rounds)
+        summed.count_rounds(await store.begin_rounds(connection, summed.first_bets.keys()))
+        await store.add_figures(connection, summed.figures_of_all_spans())
+        await store.add_presences(connection, summed.presences_of_all_spans())
+        await store.end_rounds(connection, summed.ended_rounds)
 
     async def query_game_activity(self, query: ActivityQuery) -> Report:
         """Reports what happened in games, as of one moment.
@@ -42,13 +41,11 @@ class AnalyticsService:
         """
         planned = plan(query)
         async with self._database.snapshot() as connection:
-            figures = await self._store.read_figures(
-                connection, query, planned, limit=BUCKETS_MAX + 1
-            )
+            figures = await store.read_figures(connection, query, planned, limit=BUCKETS_MAX + 1)
             if len(figures) > BUCKETS_MAX:
                 raise IntervalInvalidError(buckets=len(figures), buckets_max=BUCKETS_MAX)
-            players = await self._store.count_players(connection, query, planned)
-            follow_time = await self._store.find_follow_time(connection, _LEDGER)
+            players = await store.count_players(connection, query, planned)
+            follow_time = await store.find_follow_time(connection, _LEDGER)
         return Report(
             [
                 Activity(group, figures[group], active_player_count=players.get(group, 0))

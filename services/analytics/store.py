@@ -17,7 +17,6 @@ from sqlalchemy import (
     or_,
     select,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.analytics.domain import (
@@ -30,96 +29,91 @@ from services.analytics.domain import (
     RoundKey,
     Segment,
 )
-from services.analytics.tables import ACTIVITY, CURSORS, OPEN_ROUND, PRESENCE
-
-Connection = AsyncConnection
+from services.analytics.tables import ACTIVITY, FEED_CURSOR, OPEN_ROUND, PRESENCE
+from services.kit.database import upsert
 
 _FIGURES = [each.name for each in fields(Figures)]
 
 
-class ActivityStore:
-    """The rollups, in the transactions that it is given."""
-
-    async def begin_rounds(
-        self, connection: Connection, rounds: Collection[RoundKey]
-    ) -> Sequence[RoundKey]:
-        """Remembers rounds, and returns those that it had not known."""
-        if not rounds:
-            return []
-        statement = (
-            _insert(connection, OPEN_ROUND)
-            .on_conflict_do_nothing()
-            .returning(*OPEN_ROUND.primary_key.columns)
-        )
-        begun = await connection.execute(statement, [each._asdict() for each in rounds])
-        return [RoundKey(*row) for row in begun]
-
-    async def end_rounds(self, connection: Connection, rounds: Collection[RoundKey]) -> None:
-        """Forgets rounds that take no more bets."""
-        if not rounds:
-            return
-        key = OPEN_ROUND.primary_key.columns
-        await connection.execute(
-            delete(OPEN_ROUND).where(*(column == bindparam(column.name) for column in key)),
-            [each._asdict() for each in rounds],
-        )
-
-    async def add_figures(self, connection: Connection, figures: Mapping[Group, Figures]) -> None:
-        """Adds figures to those of their groups."""
-        if not figures:
-            return
-        statement = _insert(connection, ACTIVITY)
-        await connection.execute(
-            statement.on_conflict_do_update(
-                index_elements=ACTIVITY.primary_key.columns,
-                set_={name: ACTIVITY.c[name] + statement.excluded[name] for name in _FIGURES},
-            ),
-            [
-                {**group._asdict(), **{name: getattr(each, name) for name in _FIGURES}}
-                for group, each in figures.items()
-            ],
-        )
-
-    async def add_presences(self, connection: Connection, presences: Iterable[Presence]) -> None:
-        """Notes who placed bets; who is noted already stays so."""
-        rows = [{**group._asdict(), "player_id": player_id} for group, player_id in presences]
-        if rows:
-            await connection.execute(_insert(connection, PRESENCE).on_conflict_do_nothing(), rows)
-
-    async def read_figures(
-        self, connection: Connection, query: ActivityQuery, plan: Plan, *, limit: int
-    ) -> dict[AnswerGroup, Figures]:
-        """Reads the figures of each group of an answer, at most `limit`, in no order."""
-        names = _dimensions(query)
-        sums = [func.sum(ACTIVITY.c[name]) for name in _FIGURES]
-        rows = await connection.execute(_grouped(ACTIVITY, query, plan, names, *sums).limit(limit))
-        return {
-            _group(names, row, plan): Figures(*(int(each) for each in row[len(names) :]))
-            for row in rows
-        }
-
-    async def count_players(
-        self, connection: Connection, query: ActivityQuery, plan: Plan
-    ) -> dict[AnswerGroup, int]:
-        """Counts the different players of each group of an answer."""
-        names = _dimensions(query)
-        count = func.count(distinct(PRESENCE.c.player_id))
-        rows = await connection.execute(_grouped(PRESENCE, query, plan, names, count))
-        return {_group(names, row, plan): row[-1] for row in rows}
-
-    async def find_follow_time(self, connection: Connection, source: str) -> datetime | None:
-        """Tells up to when the events of a source are counted, in all its shards."""
-        time: datetime | None = await connection.scalar(
-            select(func.min(CURSORS.c.event_time)).where(CURSORS.c.source == source)
-        )
-        return time
+async def begin_rounds(
+    connection: AsyncConnection, rounds: Collection[RoundKey]
+) -> Sequence[RoundKey]:
+    """Remembers rounds, and returns those that it had not known."""
+    if not rounds:
+        return []
+    statement = (
+        upsert(connection, OPEN_ROUND)
+        .on_conflict_do_nothing()
+        .returning(*OPEN_ROUND.primary_key.columns)
+    )
+    begun = await connection.execute(statement, [each._asdict() for each in rounds])
+    return [RoundKey(*row) for row in begun]
 
 
-def _insert(connection: Connection, table: Table) -> postgresql.Insert | sqlite.Insert:
-    # The same words mean the same in both dialects; SQLAlchemy has a class for each.
-    if connection.dialect.name == "sqlite":
-        return sqlite.insert(table)
-    return postgresql.insert(table)
+async def end_rounds(connection: AsyncConnection, rounds: Collection[RoundKey]) -> None:
+    """Forgets rounds that take no more bets."""
+    if not rounds:
+        return
+    key = OPEN_ROUND.primary_key.columns
+    await connection.execute(
+        delete(OPEN_ROUND).where(*(column == bindparam(column.name) for column in key)),
+        [each._asdict() for each in rounds],
+    )
+
+
+async def add_figures(connection: AsyncConnection, figures: Mapping[Group, Figures]) -> None:
+    """Adds figures to those of their groups."""
+    if not figures:
+        return
+    statement = upsert(connection, ACTIVITY)
+    await connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=ACTIVITY.primary_key.columns,
+            set_={name: ACTIVITY.c[name] + statement.excluded[name] for name in _FIGURES},
+        ),
+        [
+            {**group._asdict(), **{name: getattr(each, name) for name in _FIGURES}}
+            for group, each in figures.items()
+        ],
+    )
+
+
+async def add_presences(connection: AsyncConnection, presences: Iterable[Presence]) -> None:
+    """Notes who placed bets; who is noted already stays so."""
+    rows = [{**group._asdict(), "player_id": player_id} for group, player_id in presences]
+    if rows:
+        await connection.execute(upsert(connection, PRESENCE).on_conflict_do_nothing(), rows)
+
+
+async def read_figures(
+    connection: AsyncConnection, query: ActivityQuery, plan: Plan, *, limit: int
+) -> dict[AnswerGroup, Figures]:
+    """Reads the figures of each group of an answer, at most `limit`, in no order."""
+    names = _dimensions(query)
+    sums = [func.sum(ACTIVITY.c[name]) for name in _FIGURES]
+    rows = await connection.execute(_grouped(ACTIVITY, query, plan, names, *sums).limit(limit))
+    return {
+        _group(names, row, plan): Figures(*(int(each) for each in row[len(names) :]))
+        for row in rows
+    }
+
+
+async def count_players(
+    connection: AsyncConnection, query: ActivityQuery, plan: Plan
+) -> dict[AnswerGroup, int]:
+    """Counts the different players of each group of an answer."""
+    names = _dimensions(query)
+    count = func.count(distinct(PRESENCE.c.player_id))
+    rows = await connection.execute(_grouped(PRESENCE, query, plan, names, count))
+    return {_group(names, row, plan): row[-1] for row in rows}
+
+
+async def find_follow_time(connection: AsyncConnection, source: str) -> datetime | None:
+    """Tells up to when the events of a source are counted, in all its shards."""
+    time: datetime | None = await connection.scalar(
+        select(func.min(FEED_CURSOR.c.event_time)).where(FEED_CURSOR.c.source == source)
+    )
+    return time
 
 
 def _dimensions(query: ActivityQuery) -> list[str]:

@@ -7,7 +7,7 @@ from services.kit.feed import cursor_table
 
 METADATA = MetaData()
 
-CURSORS = cursor_table(METADATA)
+FEED_CURSOR = cursor_table(METADATA)
 
 
 def _group_columns(table: str) -> list[Column[object] | CheckConstraint]:

@@ -11,7 +11,7 @@ from croupier.event.v1 import feed_service_pb2_grpc
 from croupier.security.v1 import security_service_pb2, security_service_pb2_grpc
 
 from scripts.mesh.pki import DevelopmentAuthority
-from services.analytics.assembly import build
+from services.analytics.__main__ import build
 from services.analytics.settings import Settings
 from services.kit.feed import FeedServicer
 from services.kit.server import Server

@@ -18,9 +18,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.analytics.clients import LedgerFeed, facts_of
 from services.analytics.service import AnalyticsService
-from services.analytics.store import ActivityStore
-from services.analytics.tables import CURSORS
+from services.analytics.tables import FEED_CURSOR
 from services.kit.database import Database
+from services.kit.feed import Follower
 from tests.analytics.house import DAY, GAME, HOUR, PROVIDER, House, row
 from tests.analytics.ledger import CLOSED, OPEN, Row, recomputed
 from tests.kit.feeds import crash, until
@@ -73,14 +73,14 @@ def expected(events: Sequence[Event]) -> dict[tuple[str, str, int], Row]:
 
 async def counted_seq(database: Database) -> int:
     async with database.snapshot() as connection:
-        return await connection.scalar(select(func.max(CURSORS.c.seq))) or 0
+        return await connection.scalar(select(func.max(FEED_CURSOR.c.seq))) or 0
 
 
 async def test_task_that_dies_in_mid_batch_leaves_nothing_half_done(closed_house: House) -> None:
     house = closed_house
     play(house, 3_000, seed=1)
     database = Database(house.database_url, schema="analytics")
-    service = AnalyticsService(database, ActivityStore())
+    service = AnalyticsService(database)
     ledger = LedgerFeed(
         house.settings().wallet_address, identity=house.authority.identity("analytics")
     )
@@ -97,7 +97,7 @@ async def test_task_that_dies_in_mid_batch_leaves_nothing_half_done(closed_house
                 task.cancel()
                 await asyncio.sleep(0)
 
-        follower = ledger.follower(record_and_die, database=database, clock=house.clock, shard=0)
+        follower = Follower(ledger.peer, database, FEED_CURSOR, record_and_die, clock=house.clock)
         with pytest.raises(asyncio.CancelledError):
             await asyncio.create_task(follower.run())
     assert await counted_seq(database) == 2_500

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from services.analytics.clients import facts_of
 from services.analytics.domain import ActivityQuery, Span
 from services.analytics.service import AnalyticsService
-from services.analytics.store import ActivityStore
 from services.analytics.tables import ACTIVITY, OPEN_ROUND, PRESENCE
 from services.kit.database import Database
 from tests.analytics.ledger import CLOSED, OPEN, Ledger, Row, recomputed
@@ -116,7 +115,7 @@ async def test_figures_are_those_of_a_naive_recomputation(
     database: Database, moves: list[dict[str, Any]], batch: int, queries: list[ActivityQuery]
 ) -> None:
     ledger = write(moves)
-    service = AnalyticsService(database, ActivityStore())
+    service = AnalyticsService(database)
     async with database.transaction() as connection:
         for table in (ACTIVITY, PRESENCE, OPEN_ROUND):
             await connection.execute(table.delete())
