@@ -157,7 +157,7 @@ class Simulation:
             self._session.plan()
         if self._random.random() < _SWEEPS_PER_STEP:
             with contextlib.suppress(ServiceError):
-                await self._service._sweep_once()  # noqa: SLF001 (the timer is the simulation's)
+                await self._service._sweep()  # noqa: SLF001 (the timer is the simulation's)
         callers = self._random.randint(1, _CALLERS_MAX)
         now = self._now()
         units = [self._workload.next(now) for _ in range(callers)]

@@ -4,7 +4,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from services.kit import migrations
-from services.kit.background import run_in_background
+from services.kit.background import repeat_in_background
 from services.kit.clients import Peer
 from services.kit.clock import Clock
 from services.kit.database import Database
@@ -77,8 +77,11 @@ async def assemble(settings: Settings, stack: AsyncExitStack, *, clock: Clock) -
         ),
         countries=countries,
     )
-    upkeep = Upkeep(records, follow_up, every=settings.upkeep_every)
-    run_in_background(upkeep.run(), stack, name="upkeep")
+    repeat_in_background(
+        {"finish what calls could not": Upkeep(records, follow_up).sweep},
+        stack,
+        every=settings.upkeep_every,
+    )
     prune_in_background(records.outbox, settings, stack)
     return Parts(
         database=database,

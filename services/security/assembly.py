@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from services.kit import migrations
-from services.kit.background import run_in_background
+from services.kit.background import repeat_in_background
 from services.kit.clock import Clock
 from services.kit.database import Database
 from services.kit.feed import FeedServicer, Outbox, prune_in_background
@@ -27,7 +27,6 @@ from services.security.service.signing_keys import SigningKeys
 from services.security.servicer import SecurityServicer, json_web_key
 from services.security.settings import Settings
 from services.security.tables import OUTBOX
-from services.security.upkeep import Upkeep
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +134,7 @@ def _start_upkeep(
     sessions: LoginSessions,
     recovery: Recovery,
 ) -> None:
-    upkeep = Upkeep(
+    repeat_in_background(
         {
             "rotate signing keys": keys.rotate,
             "end expired login sessions": sessions.end_expired,
@@ -143,6 +142,6 @@ def _start_upkeep(
             "forget old login sessions": sessions.forget_old,
             "forget expired password resets": recovery.forget_expired,
         },
+        stack,
         every=settings.upkeep_every,
     )
-    run_in_background(upkeep.run(), stack, name="upkeep")

@@ -4,7 +4,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from services.kit import migrations, telemetry
-from services.kit.background import run_in_background
+from services.kit.background import repeat_in_background
 from services.kit.clock import Clock
 from services.kit.database import Database
 from services.kit.errors import UnavailableError
@@ -114,7 +114,7 @@ def _payments(
         default_psp=sandbox.name,
         clock=clock,
     )
-    run_in_background(
-        payments.reconcile_forever(settings.reconcile_every), stack, name="reconciling"
+    repeat_in_background(
+        {"reconcile payments": payments.reconcile}, stack, every=settings.reconcile_every
     )
     return payments

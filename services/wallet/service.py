@@ -10,8 +10,7 @@ from collections.abc import AsyncGenerator, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-import structlog
-
+from services.kit.background import repeat_in_background
 from services.kit.clock import Clock, to_micros
 from services.kit.database import Database, retry_on_race
 from services.kit.errors import InvalidRequestError, OverloadedError, ServiceError
@@ -46,7 +45,6 @@ from services.wallet.writer import (
     WriterState,
 )
 
-_log = structlog.get_logger()
 _SHARD = 0
 _DUE_PLAYERS_MAX = 100
 _FEED_PAGE = 500
@@ -96,7 +94,7 @@ class WalletService:
             options=self._options,
             on_batch=on_batch,
         )
-        self._sweeper: asyncio.Task[None] | None = None
+        self._background = contextlib.AsyncExitStack()
 
     @property
     def state(self) -> WriterState:
@@ -118,13 +116,13 @@ class WalletService:
         """
         await self._sync_currencies()
         await self._writer.start()
-        self._sweeper = asyncio.create_task(self._sweep(), name="ledger-sweeper")
+        repeat_in_background(
+            {"sweep ledger": self._sweep}, self._background, every=self._options.sweep_every
+        )
 
     async def stop(self, grace: timedelta = timedelta(seconds=10)) -> None:
         """Drains: commits and answers what was admitted, then gives the shard up."""
-        if self._sweeper is not None:
-            self._sweeper.cancel()
-            await asyncio.wait({self._sweeper})
+        await self._background.aclose()
         await self._writer.stop(grace)
         await self._database.close()
 
@@ -318,16 +316,10 @@ class WalletService:
         return Unit(tuple(submission_of(each, policies) for each in operations), linked=linked)
 
     async def _sweep(self) -> None:
-        """Wakes idle players whose holds or bonuses are due; the writer does the rest."""
-        while True:
-            await asyncio.sleep(self._options.sweep_every.total_seconds())
-            try:
-                await self._sweep_once()
-            except Exception as error:  # noqa: BLE001 (it must outlive any fault of the database)
-                # Whoever is due is found again by the next sweep, or by the next operation.
-                _log.warning("sweep put off", shard=_SHARD, exc_info=error)
+        """Wakes idle players whose holds or bonuses are due; the writer does the rest.
 
-    async def _sweep_once(self) -> None:
+        If that fails, the next sweep finds them again, or their next operation.
+        """
         now = Micros(to_micros(self._clock.now()))
         due = await self._reader.find_due_players(_SHARD, now, limit=_DUE_PLAYERS_MAX)
         if due:

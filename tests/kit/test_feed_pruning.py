@@ -21,7 +21,6 @@ from services.kit.feed import (
     FeedSettings,
     FeedStoppedError,
     Head,
-    Pruner,
     SeqNotAvailableError,
     prune_in_background,
 )
@@ -222,17 +221,15 @@ async def test_consumer_that_was_restored_from_a_backup_is_believed(
 
 
 async def test_each_event_has_its_effect_once_while_the_log_is_pruned(
-    log: Log, own: Database, feeds: Feeds, clock: ManualClock
+    log: Log, own: Database, feeds: Feeds, authority: DevelopmentAuthority, clock: ManualClock
 ) -> None:
     """Followers come and go, and crash, while all that may go goes at once."""
     _, port = await feeds.serve(log.outbox, stream_life=BRIEF)
-    pruner = Pruner(
-        log.outbox, consumers=["analytics"], keep=timedelta(0), every=timedelta(milliseconds=5)
-    )
-    pruning = asyncio.create_task(pruner.run())
     seed = random.randrange(2**32)  # noqa: S311 (chance, not secrecy)
     chance = random.Random(seed)  # noqa: S311 (as above)
-    try:
+    always = pruning(authority, feed_consumers=["analytics"], feed_keep=timedelta(0))
+    async with AsyncExitStack() as stack:
+        prune_in_background(log.outbox, always, stack)
         for _ in range(20):
             await log.append(7)
             clock.advance(timedelta(seconds=1))
@@ -245,8 +242,6 @@ async def test_each_event_has_its_effect_once_while_the_log_is_pruned(
         async with running(feeds, follower):
             await until(lambda: pruned_to(log, 141))
             await follower.check()
-    finally:
-        await cancelled(pruning)
     assert await handled(own) == list(range(1, 141)), f"seed {seed}"
 
 
@@ -261,26 +256,26 @@ async def test_two_that_prune_at_once_delete_nothing_twice(log: Log, clock: Manu
 async def test_settings_start_the_pruning_and_without_consumers_nothing_goes(
     log: Log, authority: DevelopmentAuthority, clock: ManualClock
 ) -> None:
-    identity = authority.identity("player")
-
-    def settings(**changes: Any) -> FeedSettings:
-        return FeedSettings(
-            tls_certificate=identity.certificate,
-            tls_key=identity.key,
-            tls_authority=identity.authority,
-            feed_prune_every=timedelta(milliseconds=5),
-            **changes,
-        )
-
     await log.append(PRUNED_MAX + 1)
     clock.advance(timedelta(days=90, seconds=1))
     before = asyncio.all_tasks()
     async with AsyncExitStack() as stack:
-        prune_in_background(log.outbox, settings(), stack)
+        prune_in_background(log.outbox, pruning(authority), stack)
         assert asyncio.all_tasks() == before
-        prune_in_background(log.outbox, settings(feed_consumers=[]), stack)
+        prune_in_background(log.outbox, pruning(authority, feed_consumers=[]), stack)
         await until(lambda: pruned_to(log, PRUNED_MAX + 2))
     assert asyncio.all_tasks() == before
+
+
+def pruning(authority: DevelopmentAuthority, **changes: Any) -> FeedSettings:
+    identity = authority.identity("player")
+    return FeedSettings(
+        tls_certificate=identity.certificate,
+        tls_key=identity.key,
+        tls_authority=identity.authority,
+        feed_prune_every=timedelta(milliseconds=5),
+        **changes,
+    )
 
 
 async def pruned_to(log: Log, seq: int) -> bool:

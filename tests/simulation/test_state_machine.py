@@ -253,7 +253,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule()
     def sweep(self) -> None:
-        self.runner.run(self.service._sweep_once())
+        self.runner.run(self.service._sweep())
         self.changed = True
         now = self._now()
         for player_id in self.model.players:

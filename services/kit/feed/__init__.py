@@ -14,7 +14,7 @@ from services.kit.feed.errors import (
 )
 from services.kit.feed.follower import FEED_SERVICE, Follower, Handle, Position
 from services.kit.feed.outbox import PRUNED_MAX, Outbox
-from services.kit.feed.pruning import Pruner, prune_in_background
+from services.kit.feed.pruning import prune_in_background
 from services.kit.feed.servicer import PAGE_EVENTS_MAX, FeedServicer
 from services.kit.feed.settings import FeedSettings
 from services.kit.feed.source import EventSource, Head, PrunedSource
@@ -42,7 +42,6 @@ __all__ = [
     "Outbox",
     "Position",
     "PrunedSource",
-    "Pruner",
     "SeqGapError",
     "SeqNotAvailableError",
     "create_cursors",

@@ -8,7 +8,7 @@ from datetime import timedelta
 import structlog
 from prometheus_client import Counter, Gauge
 
-from services.kit.background import run_in_background
+from services.kit.background import repeat_in_background
 from services.kit.feed.outbox import PRUNED_MAX, Outbox
 from services.kit.feed.settings import FeedSettings
 
@@ -26,45 +26,35 @@ _FAILED = Gauge("outbox_pruning_failed", "1 if the last attempt to prune failed.
 
 
 class Pruner:
-    """Prunes one outbox again and again; several processes may do it at once."""
+    """Prunes one outbox; several processes may do it at once."""
 
-    def __init__(
-        self, outbox: Outbox, *, consumers: Collection[str], keep: timedelta, every: timedelta
-    ) -> None:
-        """Prepares to prune; `run` does it.
+    def __init__(self, outbox: Outbox, *, consumers: Collection[str], keep: timedelta) -> None:
+        """Prepares to prune; `look` does it.
 
         Args:
             outbox: What to prune.
             consumers: Who must have handled an event before it goes.
             keep: How old an event must be at least.
-            every: The pause between two looks.
         """
         self._outbox = outbox
         self._consumers = frozenset(consumers)
         self._keep = keep
-        self._every_s = every.total_seconds()
         self._missing: frozenset[str] = frozenset()
 
-    async def run(self) -> None:
-        """Prunes until it is cancelled. What fails is logged and tried again at the next look."""
-        while True:
-            try:
-                await self._report()
-                for _ in range(_BATCHES_MAX):
-                    if await self.prune() < PRUNED_MAX:
-                        break
-                    await asyncio.sleep(_PAUSE_S)
-                _FAILED.set(0)
-            except Exception:  # noqa: BLE001 (logged whole; nothing is lost by keeping events)
-                _FAILED.set(1)
-                _log.exception("feed not pruned")
-            await asyncio.sleep(self._every_s)
-
-    async def prune(self) -> int:
-        """Deletes some events that may go, and returns how many."""
-        deleted = await self._outbox.prune(consumers=self._consumers, keep=self._keep)
-        _PRUNED.inc(deleted)
-        return deleted
+    async def look(self) -> None:
+        """Deletes events that may go, a bounded number. What fails may be tried again."""
+        try:
+            await self._report()
+            for _ in range(_BATCHES_MAX):
+                deleted = await self._outbox.prune(consumers=self._consumers, keep=self._keep)
+                _PRUNED.inc(deleted)
+                if deleted < PRUNED_MAX:
+                    break
+                await asyncio.sleep(_PAUSE_S)
+        except Exception:
+            _FAILED.set(1)
+            raise
+        _FAILED.set(0)
 
     async def _report(self) -> None:
         acknowledged = await self._outbox.consumers()
@@ -80,10 +70,5 @@ def prune_in_background(outbox: Outbox, settings: FeedSettings, stack: AsyncExit
     """Starts to prune if the settings say who needs the events; the stack ends it."""
     if settings.feed_consumers is None:
         return
-    pruner = Pruner(
-        outbox,
-        consumers=settings.feed_consumers,
-        keep=settings.feed_keep,
-        every=settings.feed_prune_every,
-    )
-    run_in_background(pruner.run(), stack, name="prune feed")
+    pruner = Pruner(outbox, consumers=settings.feed_consumers, keep=settings.feed_keep)
+    repeat_in_background({"prune feed": pruner.look}, stack, every=settings.feed_prune_every)

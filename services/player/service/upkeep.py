@@ -1,6 +1,5 @@
 """Finishes in the background what a call could not."""
 
-import asyncio
 from dataclasses import replace
 from datetime import timedelta
 
@@ -23,29 +22,23 @@ _log = structlog.get_logger()
 class Upkeep:
     """Ends exclusions that are over, and repeats what Wallet and Security have not confirmed."""
 
-    def __init__(self, records: Records, follow_up: FollowUp, *, every: timedelta) -> None:
-        """Takes the store, the peers and how often to look."""
+    def __init__(self, records: Records, follow_up: FollowUp) -> None:
+        """Takes the store and the peers."""
         self._records = records
         self._follow_up = follow_up
-        self._every_s = every.total_seconds()
+        self._after_player_id = ""
 
-    async def run(self) -> None:
-        """Looks again and again, until it is cancelled, which may happen at any point."""
-        after = ""
-        while True:
-            try:
-                after = await self._sweep(after)
-            except Exception:  # noqa: BLE001 (logged whole; the next round tries again)
-                _log.exception("upkeep failed")
-                after = ""
-            await asyncio.sleep(self._every_s)
-
-    async def _sweep(self, after_player_id: str) -> str:
-        """Does one page of what is due, and returns where the next one begins.
+    async def sweep(self) -> None:
+        """Does one page of what is due.
 
         Pages follow each other around all players, so that no player whose work fails again and
-        again keeps another one waiting.
+        again keeps another one waiting. After a failure they begin anew.
         """
+        after, self._after_player_id = self._after_player_id, ""
+        self._after_player_id = await self._sweep_page(after)
+
+    async def _sweep_page(self, after_player_id: str) -> str:
+        """Does one page, and returns where the next one begins."""
         now = self._records.clock.now()
         async with self._records.database.snapshot() as connection:
             due = await outstanding.page_due(

@@ -4,7 +4,6 @@ No step holds a transaction while it calls a PSP or the ledger. A crash between 
 repaired by the repeat of the call or of the webhook, and by the reconciler.
 """
 
-import asyncio
 from collections.abc import Mapping
 from datetime import timedelta
 
@@ -168,15 +167,6 @@ class PaymentService:
                 _log.warning(
                     "payment not reconciled", payment_id=payment.payment_id, error=repr(error)
                 )
-
-    async def reconcile_forever(self, every: timedelta) -> None:
-        """Reconciles again and again, until it is cancelled."""
-        while True:
-            await asyncio.sleep(every.total_seconds())
-            try:
-                await self.reconcile()
-            except Exception:  # noqa: BLE001 (one bad pass must not end the reconciling)
-                _log.exception("reconciling payments failed")
 
     @retry_on_race
     async def _find_or_add(
