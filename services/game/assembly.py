@@ -53,10 +53,16 @@ async def assemble(settings: Settings, stack: AsyncExitStack, *, clock: Clock) -
     )
     identity = settings.identity
     keys = SecurityKeys(settings.security_address, identity=identity)
-    security = SecurityClient(settings.security_address, identity=identity)
-    players = PlayerClient(settings.player_address, identity=identity)
-    wallet = WalletClient(settings.wallet_address, identity=identity)
-    providers = ProviderClient(identity=identity)
+    security = SecurityClient(
+        settings.security_address, identity=identity, timeout=settings.security_timeout
+    )
+    players = PlayerClient(
+        settings.player_address, identity=identity, timeout=settings.player_timeout
+    )
+    wallet = WalletClient(
+        settings.wallet_address, identity=identity, timeout=settings.wallet_timeout
+    )
+    providers = ProviderClient(identity=identity, timeout=settings.provider_timeout)
     for client in (keys, security, players, wallet, providers):
         stack.push_async_callback(client.close)
 

@@ -16,10 +16,18 @@ class Settings(FeedSettings):
     """Brings the database up to date at start. On for SQLite in any case."""
     security_address: str
     """Where the Security service is, for the keys of access tokens and for API keys."""
+    security_timeout: timedelta = Field(timedelta(seconds=2), gt=timedelta(0))
+    """How long Security may take to verify an API key."""
     player_address: str
     """Where the Player service is."""
+    player_timeout: timedelta = Field(timedelta(seconds=2), gt=timedelta(0))
+    """How long Player may take to tell whether somebody may play."""
     wallet_address: str
     """Where the Wallet service is."""
+    wallet_timeout: timedelta = Field(timedelta(seconds=5), gt=timedelta(0))
+    """How long Wallet may take to move money."""
+    provider_timeout: timedelta = Field(timedelta(seconds=3), gt=timedelta(0))
+    """How long a provider may take to open a game."""
     wallet_shards: int = Field(1, ge=1, le=1024)
     """How many shards the Wallet's ledger has, all of which are followed."""
     session_life: timedelta = Field(timedelta(hours=8), gt=timedelta(0))

@@ -5,14 +5,13 @@ from dataclasses import dataclass
 
 from services.kit import migrations
 from services.kit.background import repeat_in_background
-from services.kit.clients import Peer
 from services.kit.clock import Clock
 from services.kit.database import Database
 from services.kit.feed import FeedServicer, Outbox, prune_in_background
 from services.kit.interceptors.authentication import Authenticators
 from services.kit.keys import SecurityKeys
 from services.kit.tokens import token_authenticators
-from services.player.clients import SECURITY_SERVICE, WALLET_SERVICE, SecurityClient, WalletClient
+from services.player.clients import SecurityClient, WalletClient
 from services.player.domain import CountryPolicy
 from services.player.identity import PROVIDERS, Deadline
 from services.player.service import (
@@ -48,25 +47,25 @@ async def assemble(settings: Settings, stack: AsyncExitStack, *, clock: Clock) -
         settings.database_url, "services.player", stack, migrate=settings.migrate
     )
     records = Records(database, Outbox(database, OUTBOX, clock=clock), clock)
-    security, wallet = (
-        _peer(name, address, service, settings, stack)
-        for name, address, service in (
-            ("security", settings.security_address, SECURITY_SERVICE),
-            ("wallet", settings.wallet_address, WALLET_SERVICE),
-        )
+    identity = settings.identity
+    keys = SecurityKeys(settings.security_address, identity=identity)
+    security = SecurityClient(
+        settings.security_address, identity=identity, timeout=settings.security_timeout
     )
-    keys = SecurityKeys(settings.security_address, identity=settings.identity)
-    stack.push_async_callback(keys.close)
+    wallet = WalletClient(
+        settings.wallet_address, identity=identity, timeout=settings.wallet_timeout
+    )
+    for client in (keys, security, wallet):
+        stack.push_async_callback(client.close)
     countries = CountryPolicy(
         allowed=settings.countries_allowed, blocked=settings.countries_blocked
     )
-    security_client = SecurityClient(security)
-    follow_up = FollowUp(records, security=security_client, wallet=WalletClient(wallet))
+    follow_up = FollowUp(records, security=security, wallet=wallet)
     service = PlayerService(
         records,
         registration=Registration(
             records,
-            security=security_client,
+            security=security,
             follow_up=follow_up,
             countries=countries,
             hold=settings.registration_hold,
@@ -89,15 +88,3 @@ async def assemble(settings: Settings, stack: AsyncExitStack, *, clock: Clock) -
         players=PlayerServicer(service, LimitService(records, follow_up=follow_up), clock),
         feed=FeedServicer(records.outbox),
     )
-
-
-def _peer(name: str, address: str, service: str, settings: Settings, stack: AsyncExitStack) -> Peer:
-    peer = Peer(
-        name,
-        address,
-        identity=settings.identity,
-        services=(service,),
-        timeout=settings.peer_timeout,
-    )
-    stack.push_async_callback(peer.close)
-    return peer

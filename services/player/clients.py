@@ -1,6 +1,7 @@
 """Calls to Security and Wallet."""
 
 from collections.abc import Awaitable
+from datetime import timedelta
 from typing import TypeVar
 
 from croupier.security.v1 import security_service_pb2, security_service_pb2_grpc
@@ -18,10 +19,11 @@ from services.kit.errors import (
     RemoteError,
     UnavailableError,
 )
+from services.kit.keys import SECURITY_SERVICE
+from services.kit.tls import Identity
 from services.player.domain import Change, LimitSetting, Restrictions
 
-SECURITY_SERVICE = security_service_pb2.DESCRIPTOR.services_by_name["SecurityService"].full_name
-WALLET_SERVICE = wallet_service_pb2.DESCRIPTOR.services_by_name["WalletService"].full_name
+_WALLET_SERVICE = wallet_service_pb2.DESCRIPTOR.services_by_name["WalletService"].full_name
 
 ResponseT = TypeVar("ResponseT")
 
@@ -29,10 +31,12 @@ ResponseT = TypeVar("ResponseT")
 class SecurityClient:
     """What Player asks of Security."""
 
-    def __init__(self, peer: Peer) -> None:
-        """Takes the connection."""
-        self._peer = peer
-        self._stub = security_service_pb2_grpc.SecurityServiceStub(peer.channel)
+    def __init__(self, address: str, *, identity: Identity, timeout: timedelta) -> None:
+        """Opens the channel to Security at `address`."""
+        self._peer = Peer(
+            "security", address, identity=identity, services=(SECURITY_SERVICE,), timeout=timeout
+        )
+        self._stub = security_service_pb2_grpc.SecurityServiceStub(self._peer.channel)
 
     async def create_credential(self, *, player_id: str, email: str, password: str) -> None:
         """Creates the credential of a player; safe to repeat with the same arguments.
@@ -56,14 +60,20 @@ class SecurityClient:
         request = security_service_pb2.EndLoginSessionsRequest(player_id=player_id)
         await _certain(self._peer, self._peer.call(self._stub.EndLoginSessions, request))
 
+    async def close(self) -> None:
+        """Closes the channel."""
+        await self._peer.close()
+
 
 class WalletClient:
     """What Player asks of Wallet."""
 
-    def __init__(self, peer: Peer) -> None:
-        """Takes the connection."""
-        self._peer = peer
-        self._stub = wallet_service_pb2_grpc.WalletServiceStub(peer.channel)
+    def __init__(self, address: str, *, identity: Identity, timeout: timedelta) -> None:
+        """Opens the channel to Wallet at `address`."""
+        self._peer = Peer(
+            "wallet", address, identity=identity, services=(_WALLET_SERVICE,), timeout=timeout
+        )
+        self._stub = wallet_service_pb2_grpc.WalletServiceStub(self._peer.channel)
 
     async def open_wallet(self, *, player_id: str, currency_code: str) -> None:
         """Opens the wallet of a player; safe to repeat.
@@ -86,6 +96,10 @@ class WalletClient:
             await self._set_limit(change, change.content)
         else:
             await self._set_restrictions(change, change.content)
+
+    async def close(self) -> None:
+        """Closes the channel."""
+        await self._peer.close()
 
     async def _set_limit(self, change: Change, setting: LimitSetting) -> None:
         request = wallet_service_pb2.SetLimitRequest(

@@ -26,10 +26,12 @@ class Settings(FeedSettings):
     """Brings the database up to date at start. On for SQLite in any case."""
     security_address: str
     """Where the Security service is."""
+    security_timeout: timedelta = Field(timedelta(seconds=5), gt=timedelta(0))
+    """How long Security may take to create a credential or to end login sessions."""
     wallet_address: str
     """Where the Wallet service is."""
-    peer_timeout: timedelta = timedelta(seconds=5)
-    """How long a call to either may take."""
+    wallet_timeout: timedelta = Field(timedelta(seconds=5), gt=timedelta(0))
+    """How long Wallet may take to take over what Player tells it."""
     identity_provider: str = Field(default="", validate_default=True)
     """Who checks identities; there is no default. `sandbox` confirms nearly everybody."""
     identity_timeout: timedelta = timedelta(seconds=5)

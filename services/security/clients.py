@@ -1,4 +1,4 @@
-"""Calls to other services."""
+"""Calls to Game."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -10,8 +10,7 @@ from services.kit.errors import DeadlineExceededError, OverloadedError, Unavaila
 from services.kit.tls import Identity
 from services.security.domain.sessions import LoginSessionId
 
-_GAME = "game"
-_GAME_SERVICE = game_service_pb2.DESCRIPTOR.services_by_name["GameService"].full_name
+_SERVICE = game_service_pb2.DESCRIPTOR.services_by_name["GameService"].full_name
 
 
 class GameClient:
@@ -19,9 +18,7 @@ class GameClient:
 
     def __init__(self, address: str, *, identity: Identity, timeout: timedelta) -> None:
         """Opens the channel to Game at `address`."""
-        self._peer = Peer(
-            _GAME, address, identity=identity, services=(_GAME_SERVICE,), timeout=timeout
-        )
+        self._peer = Peer("game", address, identity=identity, services=(_SERVICE,), timeout=timeout)
         self._stub = game_service_pb2_grpc.GameServiceStub(self._peer.channel)
 
     async def end_game_sessions(
@@ -38,7 +35,7 @@ class GameClient:
             await self._peer.call(self._stub.EndGameSessions, request)
         except (DeadlineExceededError, OverloadedError):
             # The same to our caller: the login session has ended, and a repeat does the rest.
-            raise UnavailableError(dependency=_GAME) from None
+            raise UnavailableError(dependency=self._peer.name) from None
 
     async def close(self) -> None:
         """Closes the channel."""

@@ -26,7 +26,7 @@ class Settings(FeedSettings):
     first. Without it the secrets are lost; it does not belong into a backup of the database."""
     game_address: str
     """Where Game listens."""
-    game_timeout: timedelta = timedelta(seconds=2)
+    game_timeout: timedelta = Field(timedelta(seconds=2), gt=timedelta(0))
     """How long Game may take to end game sessions."""
 
     access_token_life: timedelta = Field(timedelta(minutes=10), gt=timedelta(), le=60 * _MINUTE)

@@ -1,5 +1,6 @@
 import asyncio
 from contextlib import AsyncExitStack
+from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
 
@@ -32,6 +33,8 @@ from tests.game.doubles import LaunchDouble
 from tests.game.house import House, until
 from tests.kit.clock import ManualClock
 from tests.kit.postgres import shared_server
+
+TIMEOUT = timedelta(seconds=20)
 
 
 async def test_sqlite_file_is_made_at_start(closed_house: House, tmp_path: Path) -> None:
@@ -105,7 +108,7 @@ async def test_provider_that_is_let_go_answers_the_launch_under_way(
     doubles = {"acme": LaunchDouble(), "bolt": LaunchDouble()}
     for name, double in doubles.items():
         await closed_house.start(name, (add, double))
-    client = ProviderClient(identity=authority.identity("game"), channels_max=1)
+    client = ProviderClient(identity=authority.identity("game"), timeout=TIMEOUT, channels_max=1)
 
     async def open_game(name: str) -> str:
         provider = Provider(
@@ -138,7 +141,7 @@ async def test_what_a_provider_says_about_a_token_is_not_logged(
     double = LaunchDouble()
     add = launch_service_pb2_grpc.add_LaunchServiceServicer_to_server
     await closed_house.start("acme", (add, double))
-    client = ProviderClient(identity=authority.identity("game"))
+    client = ProviderClient(identity=authority.identity("game"), timeout=TIMEOUT)
     token = new_session_token()
     double.failure = RemoteError(
         code=grpc.StatusCode.PERMISSION_DENIED, reason="NO", message=f"bad {token}", metadata={}

@@ -219,7 +219,11 @@ async def test_batch_that_fails_half_way_leaves_nothing_and_is_taken_again(
                 int(await other.scalar(select(func.count()).select_from(ROUND)) or 0)
             )
 
-    wallet = WalletClient(house.addresses["wallet"], identity=house.authority.identity("game"))
+    wallet = WalletClient(
+        house.addresses["wallet"],
+        identity=house.authority.identity("game"),
+        timeout=timedelta(seconds=5),
+    )
     follower = Follower(
         wallet.peer,
         house.database,

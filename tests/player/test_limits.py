@@ -306,7 +306,7 @@ async def test_limits_that_never_left_arrive_as_they_were_meant(world: World) ->
 
 
 async def test_limit_that_arrives_late_does_not_undo_a_newer_one(world: World) -> None:
-    slow = await world.start(peer_timeout=timedelta(seconds=0.3))
+    slow = await world.start(wallet_timeout=timedelta(seconds=0.3))
     player_id = (await world.register()).player_id
     gate = world.wallet.faults.hold("SetLimit")
     found = await refusal(world.set_limit(player_id, 5_000, port=slow))

@@ -207,7 +207,7 @@ async def test_registration_that_was_cut_is_completed_by_a_repeat(
 
 
 async def test_registration_outlives_a_security_that_is_too_slow(world: World) -> None:
-    port = await world.start(peer_timeout=timedelta(seconds=0.3))
+    port = await world.start(security_timeout=timedelta(seconds=0.3))
     gate = world.security.faults.hold("CreateCredential")
     request = registration()
     found = await refusal(world.stub(port=port).RegisterPlayer(request))

@@ -313,7 +313,7 @@ async def test_exclusion_of_a_half_registered_player_opens_the_wallet_first(worl
 
 
 async def test_change_that_arrives_late_does_not_undo_a_newer_one(world: World) -> None:
-    slow = await world.start(peer_timeout=timedelta(seconds=0.3))
+    slow = await world.start(wallet_timeout=timedelta(seconds=0.3))
     player_id = (await world.verified()).player_id
     gate = world.wallet.faults.hold("SetRestrictions")
     found = await refusal(world.block(player_id, port=slow))

@@ -133,7 +133,6 @@ def player_settings(authority: DevelopmentAuthority, database_url: str, **change
         **{
             "identity_provider": "sandbox",
             "identity_timeout": timedelta(seconds=0.2),
-            "peer_timeout": timedelta(seconds=5),
             "upkeep_every": timedelta(seconds=0.05),
             "drain_grace": timedelta(seconds=2),
             **changes,

@@ -8,17 +8,16 @@ from services.game.domain import PlayerId, PlayerSummary
 from services.kit.clients import Peer
 from services.kit.tls import Identity
 
-_TIMEOUT = timedelta(seconds=2)
 _SERVICE = player_service_pb2.DESCRIPTOR.services_by_name["PlayerService"].full_name
 
 
 class PlayerClient:
     """Knows who may play."""
 
-    def __init__(self, address: str, *, identity: Identity) -> None:
+    def __init__(self, address: str, *, identity: Identity, timeout: timedelta) -> None:
         """Opens the channel to Player at `address`."""
         self._peer = Peer(
-            "player", address, identity=identity, services=(_SERVICE,), timeout=_TIMEOUT
+            "player", address, identity=identity, services=(_SERVICE,), timeout=timeout
         )
         self._stub = player_service_pb2_grpc.PlayerServiceStub(self._peer.channel)
 

@@ -15,7 +15,6 @@ from services.kit.errors import ServiceError
 from services.kit.interceptors.validation import validate
 from services.kit.tls import Identity
 
-_TIMEOUT = timedelta(seconds=3)
 _CHANNELS_MAX = 256
 _DEFAULT_LOCALE = "en"
 _LOGGED_MAX = 500
@@ -31,7 +30,7 @@ class ProviderClient:
         self,
         *,
         identity: Identity,
-        timeout: timedelta = _TIMEOUT,
+        timeout: timedelta,
         channels_max: int = _CHANNELS_MAX,
     ) -> None:
         """Connects to nobody yet.

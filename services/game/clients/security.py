@@ -13,7 +13,6 @@ from services.kit.errors import RemoteError
 from services.kit.keys import SECURITY_SERVICE
 from services.kit.tls import Identity
 
-_TIMEOUT = timedelta(seconds=2)
 _KEY_UNKNOWN = ErrorReason.Name(ErrorReason.ERROR_REASON_API_KEY_NOT_FOUND)
 
 
@@ -28,10 +27,10 @@ class KeyOwner:
 class SecurityClient:
     """Knows the API keys."""
 
-    def __init__(self, address: str, *, identity: Identity) -> None:
+    def __init__(self, address: str, *, identity: Identity, timeout: timedelta) -> None:
         """Opens the channel to Security at `address`."""
         self._peer = Peer(
-            "security", address, identity=identity, services=(SECURITY_SERVICE,), timeout=_TIMEOUT
+            "security", address, identity=identity, services=(SECURITY_SERVICE,), timeout=timeout
         )
         self._stub = security_service_pb2_grpc.SecurityServiceStub(self._peer.channel)
 

@@ -27,7 +27,6 @@ from services.kit.feed import FEED_SERVICE
 from services.kit.money import Money
 from services.kit.tls import Identity
 
-_TIMEOUT = timedelta(seconds=5)
 _SERVICE = wallet_service_pb2.DESCRIPTOR.services_by_name["WalletService"].full_name
 _NOT_RECORDED = ErrorReason.Name(ErrorReason.ERROR_REASON_TRANSFER_NOT_FOUND)
 _REPLAYED = ("croupier-replayed", "1")
@@ -43,14 +42,14 @@ class WalletClient:
     `UnavailableError` or `DeadlineExceededError` where nobody knows yet.
     """
 
-    def __init__(self, address: str, *, identity: Identity) -> None:
+    def __init__(self, address: str, *, identity: Identity, timeout: timedelta) -> None:
         """Opens the channel to Wallet at `address`."""
         self.peer = Peer(
             "wallet",
             address,
             identity=identity,
             services=(_SERVICE, FEED_SERVICE),
-            timeout=_TIMEOUT,
+            timeout=timeout,
         )
         self._stub = wallet_service_pb2_grpc.WalletServiceStub(self.peer.channel)
 
