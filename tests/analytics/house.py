@@ -20,8 +20,8 @@ from services.kit.tokens import token_authenticators
 from tests.analytics.ledger import Ledger, Row
 from tests.conftest import Connect
 from tests.kit.clock import ManualClock
-from tests.kit.feeds import until
 from tests.kit.tokens import TokenIssuer
+from tests.kit.waiting import until
 
 MINUTE = analytics_pb2.GRANULARITY_MINUTE
 HOUR = analytics_pb2.GRANULARITY_HOUR

@@ -23,7 +23,8 @@ from services.kit.database import Database
 from services.kit.feed import Follower
 from tests.analytics.house import DAY, GAME, HOUR, PROVIDER, House, row
 from tests.analytics.ledger import CLOSED, OPEN, Row, recomputed
-from tests.kit.feeds import crash, until
+from tests.kit.feeds import crash
+from tests.kit.waiting import until
 
 NOON = datetime(2027, 1, 15, 12, 0, tzinfo=UTC)
 REPOSITORY = Path(__file__).parents[2]

@@ -10,7 +10,7 @@ from services.kit.errors import RemoteError, ServiceError, status_of
 from services.wallet.domain import Outcome
 from tests.kit import refusals
 
-PREFIX = "ERROR_REASON_"
+PREFIX = refusals.PREFIX
 # One class renders all outcomes of the ledger, and one table test sends each of them.
 OUTCOMES_TEST = "tests/wallet/test_outcomes.py::test_refusal_is_told_as_its_contract_shows_it"
 # Only Envoy says so; a service has no path that it does not know.

@@ -1,13 +1,10 @@
 """The Game service with all that is around it, and short ways to call it."""
 
-import asyncio
-from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
-import grpc
 from croupier.event.v1 import feed_service_pb2_grpc
 from croupier.game.v1 import (
     game_pb2,
@@ -33,12 +30,11 @@ from services.kit.tokens import token_authenticators
 from tests.conftest import Connect
 from tests.factories import game as factory
 from tests.game.doubles import LaunchDouble, PlayerDouble, SecurityDouble, WalletDouble
-from tests.kit import refusals
 from tests.kit.clock import ManualClock
 from tests.kit.tokens import TokenIssuer
+from tests.kit.waiting import until
 
 Metadata = tuple[tuple[str, str], ...]
-Refused = tuple[grpc.StatusCode, str, dict[str, str]]
 ACME: Metadata = (("x-api-key", "acme-key"),)
 BOLT: Metadata = (("x-api-key", "bolt-key"),)
 LOGIN_ID = "0198c0de-0000-7000-8000-00000000aaaa"
@@ -228,19 +224,6 @@ class House:
 
         await until(there)
         return await self.rounds(player_id)
-
-
-async def until(condition: Callable[[], Awaitable[bool]], *, seconds: float = 20) -> None:
-    """Waits until `condition` is true, and fails if that takes too long."""
-    async with asyncio.timeout(seconds):
-        while not await condition():  # noqa: ASYNC110 (what is waited for tells nobody)
-            await asyncio.sleep(0.01)
-
-
-async def refusal(call: Awaitable[Any]) -> Refused:
-    """Returns code, reason and metadata of the error with which a call ends."""
-    refused = await refusals.refusal(call)
-    return refused.code, refused.reason.removeprefix("ERROR_REASON_"), refused.metadata
 
 
 def new_uuid() -> str:

@@ -30,9 +30,10 @@ from services.kit import migrations
 from services.kit.errors import RemoteError
 from tests.factories import game as factory
 from tests.game.doubles import LaunchDouble
-from tests.game.house import House, until
+from tests.game.house import House
 from tests.kit.clock import ManualClock
 from tests.kit.postgres import shared_server
+from tests.kit.waiting import until
 
 TIMEOUT = timedelta(seconds=20)
 

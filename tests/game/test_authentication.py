@@ -7,9 +7,10 @@ import pytest
 from croupier.game.v1 import provider_service_pb2
 
 from tests.game.doubles import unavailable
-from tests.game.house import House, Refused, refusal
+from tests.game.house import House
+from tests.kit.refusals import Told, told
 
-INVALID: Refused = (grpc.StatusCode.UNAUTHENTICATED, "CREDENTIAL_INVALID", {})
+INVALID = Told(grpc.StatusCode.UNAUTHENTICATED, "CREDENTIAL_INVALID", {})
 
 
 @pytest.fixture
@@ -42,7 +43,7 @@ async def test_revoked_key_stops_working_after_30_seconds_at_most(playing: House
     await balance(playing)
     del playing.security.api_keys["acme-key"]
     playing.clock.advance(timedelta(seconds=30))
-    assert await refusal(balance(playing)) == INVALID
+    assert await told(balance(playing)) == INVALID
 
 
 async def test_key_stops_working_when_it_expires_even_if_cached(playing: House) -> None:
@@ -53,12 +54,12 @@ async def test_key_stops_working_when_it_expires_even_if_cached(playing: House) 
     assert playing.security.verified == 1
     del playing.security.api_keys["acme-key"]
     playing.clock.advance(timedelta(seconds=1))
-    assert await refusal(balance(playing)) == INVALID
+    assert await told(balance(playing)) == INVALID
 
 
 async def test_unknown_key_is_asked_for_again_after_2_seconds(playing: House) -> None:
     for _ in range(3):
-        assert await refusal(balance(playing, "new-key")) == INVALID
+        assert await told(balance(playing, "new-key")) == INVALID
     assert playing.security.verified == 1
     playing.security.api_keys["new-key"] = "acme"
     playing.clock.advance(timedelta(seconds=2))
@@ -69,7 +70,7 @@ async def test_unknown_key_is_asked_for_again_after_2_seconds(playing: House) ->
 async def test_security_that_is_away_makes_no_key_invalid(playing: House) -> None:
     playing.security.failure = unavailable()
     for _ in range(2):
-        assert await refusal(balance(playing)) == (
+        assert await told(balance(playing)) == (
             grpc.StatusCode.UNAVAILABLE,
             "UNAVAILABLE",
             {"dependency": "security"},
@@ -108,11 +109,11 @@ async def test_call_that_is_given_up_does_not_spoil_the_others(playing: House) -
 
 
 async def test_key_that_is_too_long_is_invalid_without_asking(playing: House) -> None:
-    assert await refusal(balance(playing, "k" * 257)) == INVALID
+    assert await told(balance(playing, "k" * 257)) == INVALID
     assert playing.security.verified == 0
 
 
 async def test_empty_key_is_missing(playing: House) -> None:
-    code, reason, metadata = await refusal(balance(playing, ""))
+    code, reason, metadata = await told(balance(playing, ""))
     assert (code, reason) == (grpc.StatusCode.UNAUTHENTICATED, "CREDENTIAL_MISSING")
     assert metadata == {"level": "AUTH_LEVEL_PROVIDER"}

@@ -5,7 +5,8 @@ import pytest
 from croupier.game.v1 import game_service_pb2
 
 from tests.factories import game as factory
-from tests.game.house import House, refusal
+from tests.game.house import House
+from tests.kit.refusals import told
 
 OPERATOR_CALLS: dict[str, Any] = {
     "CreateProvider": factory.provider(),
@@ -34,11 +35,11 @@ async def enable(house: House, game_id: str = "plinko") -> Any:
 async def test_operator_calls_climb_the_ladder(house: House) -> None:
     for name, request in OPERATOR_CALLS.items():
         call = getattr(house.games, name)
-        anonymous = await refusal(call(request))
+        anonymous = await told(call(request))
         assert anonymous[:2] == (grpc.StatusCode.UNAUTHENTICATED, "CREDENTIAL_MISSING"), name
-        player = await refusal(call(request, metadata=house.login()))
+        player = await told(call(request, metadata=house.login()))
         assert player[:2] == (grpc.StatusCode.PERMISSION_DENIED, "CALLER_NOT_ALLOWED"), name
-        cashier = await refusal(call(request, metadata=house.operator("cashier")))
+        cashier = await told(call(request, metadata=house.operator("cashier")))
         assert cashier[:2] == (grpc.StatusCode.PERMISSION_DENIED, "CALLER_NOT_ALLOWED"), name
     for name, request in OPERATOR_CALLS.items():
         await getattr(house.games, name)(request, metadata=house.operator("admin"))
@@ -63,7 +64,7 @@ async def test_provider_added_twice_is_the_first_one(house: House) -> None:
 async def test_provider_with_other_content_is_refused(house: House, changes: Any) -> None:
     await house.games.CreateProvider(factory.provider(), metadata=house.operator())
     changed = factory.provider(**changes)
-    assert await refusal(house.games.CreateProvider(changed, metadata=house.operator())) == (
+    assert await told(house.games.CreateProvider(changed, metadata=house.operator())) == (
         grpc.StatusCode.ALREADY_EXISTS,
         "PROVIDER_EXISTS",
         {"provider_id": "acme"},
@@ -73,7 +74,7 @@ async def test_provider_with_other_content_is_refused(house: House, changes: Any
 @pytest.mark.parametrize("name", ["edge", "game", "player", "security", "wallet", "analytics"])
 async def test_provider_named_as_a_service_is_refused(house: House, name: str) -> None:
     request = factory.provider(provider_id=name)
-    assert await refusal(house.games.CreateProvider(request, metadata=house.operator())) == (
+    assert await told(house.games.CreateProvider(request, metadata=house.operator())) == (
         grpc.StatusCode.INVALID_ARGUMENT,
         "INVALID_REQUEST",
         {"fields": "provider_id"},
@@ -85,7 +86,7 @@ async def test_provider_named_as_a_service_is_refused(house: House, name: str) -
 )
 async def test_launch_address_is_host_and_port_only(house: House, address: str) -> None:
     request = factory.provider(launch_address=address)
-    code, reason, metadata = await refusal(
+    code, reason, metadata = await told(
         house.games.CreateProvider(request, metadata=house.operator())
     )
     assert (code, reason) == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST")
@@ -120,7 +121,7 @@ async def test_game_added_twice_is_the_first_one(stocked: House) -> None:
 )
 async def test_game_with_other_content_is_refused(stocked: House, changes: Any) -> None:
     changed = factory.game(**changes)
-    assert await refusal(stocked.games.CreateGame(changed, metadata=stocked.operator())) == (
+    assert await told(stocked.games.CreateGame(changed, metadata=stocked.operator())) == (
         grpc.StatusCode.ALREADY_EXISTS,
         "GAME_EXISTS",
         {"game_id": "plinko"},
@@ -129,7 +130,7 @@ async def test_game_with_other_content_is_refused(stocked: House, changes: Any) 
 
 async def test_game_of_an_unknown_provider_is_refused(house: House) -> None:
     request = factory.game(provider_id="nobody")
-    assert await refusal(house.games.CreateGame(request, metadata=house.operator())) == (
+    assert await told(house.games.CreateGame(request, metadata=house.operator())) == (
         grpc.StatusCode.NOT_FOUND,
         "PROVIDER_NOT_FOUND",
         {"provider_id": "nobody"},
@@ -138,7 +139,7 @@ async def test_game_of_an_unknown_provider_is_refused(house: House) -> None:
 
 async def test_game_in_an_unknown_currency_is_refused(stocked: House) -> None:
     request = factory.game(game_id="dice", currency_codes=["EUR", "XXY"])
-    assert await refusal(stocked.games.CreateGame(request, metadata=stocked.operator())) == (
+    assert await told(stocked.games.CreateGame(request, metadata=stocked.operator())) == (
         grpc.StatusCode.INVALID_ARGUMENT,
         "CURRENCY_UNKNOWN",
         {"currency_code": "XXY"},
@@ -156,8 +157,8 @@ async def test_game_is_disabled_and_enabled_any_number_of_times(stocked: House) 
 
 async def test_unknown_game_is_neither_disabled_nor_enabled(stocked: House) -> None:
     expected = (grpc.StatusCode.NOT_FOUND, "GAME_NOT_FOUND", {"game_id": "chess"})
-    assert await refusal(disable(stocked, "chess")) == expected
-    assert await refusal(enable(stocked, "chess")) == expected
+    assert await told(disable(stocked, "chess")) == expected
+    assert await told(enable(stocked, "chess")) == expected
 
 
 async def test_games_are_listed_by_name_and_page_by_page(stocked: House) -> None:
@@ -182,13 +183,13 @@ async def test_games_are_listed_by_name_and_page_by_page(stocked: House) -> None
 
 
 async def test_page_token_of_elsewhere_is_refused(stocked: House) -> None:
-    code, reason, _ = await refusal(listed(stocked, page_token="made-up"))
+    code, reason, _ = await told(listed(stocked, page_token="made-up"))
     assert (code, reason) == (grpc.StatusCode.INVALID_ARGUMENT, "PAGE_TOKEN_INVALID")
 
 
 async def test_games_are_for_players_only(stocked: House) -> None:
     request = game_service_pb2.ListGamesRequest()
-    anonymous = await refusal(stocked.games.ListGames(request))
+    anonymous = await told(stocked.games.ListGames(request))
     assert anonymous[:2] == (grpc.StatusCode.UNAUTHENTICATED, "CREDENTIAL_MISSING")
-    operator = await refusal(stocked.games.ListGames(request, metadata=stocked.operator()))
+    operator = await told(stocked.games.ListGames(request, metadata=stocked.operator()))
     assert operator[:2] == (grpc.StatusCode.PERMISSION_DENIED, "CALLER_NOT_ALLOWED")

@@ -12,10 +12,12 @@ from sqlalchemy import func, select
 from services.game.tables import GAME_SESSION, LOGIN_SESSION, OUTBOX
 from tests.factories import game as factory
 from tests.game.doubles import refused, unavailable
-from tests.game.house import ACME, LOGIN_ID, House, Refused, new_uuid, refusal, until
+from tests.game.house import ACME, LOGIN_ID, House, new_uuid
+from tests.kit.refusals import Told, told
 from tests.kit.tokens import TokenIssuer
+from tests.kit.waiting import until
 
-ENDED: Refused = (grpc.StatusCode.FAILED_PRECONDITION, "SESSION_ENDED", {})
+ENDED = Told(grpc.StatusCode.FAILED_PRECONDITION, "SESSION_ENDED", {})
 
 
 def launching(house: House, *, login_id: str = LOGIN_ID, **changes: Any) -> Any:
@@ -98,18 +100,18 @@ async def test_session_of_the_settings_life(closed_house: House) -> None:
 
 async def test_launch_is_for_players_only(stocked: House) -> None:
     request = factory.launch()
-    anonymous = await refusal(stocked.games.LaunchGame(request))
+    anonymous = await told(stocked.games.LaunchGame(request))
     assert anonymous[:2] == (grpc.StatusCode.UNAUTHENTICATED, "CREDENTIAL_MISSING")
-    operator = await refusal(stocked.games.LaunchGame(request, metadata=stocked.operator()))
+    operator = await told(stocked.games.LaunchGame(request, metadata=stocked.operator()))
     assert operator[:2] == (grpc.StatusCode.PERMISSION_DENIED, "CALLER_NOT_ALLOWED")
     forged = TokenIssuer("test-key").player(factory.PLAYER_ID)
-    forger = await refusal(stocked.games.LaunchGame(request, metadata=forged))
+    forger = await told(stocked.games.LaunchGame(request, metadata=forged))
     assert forger[:2] == (grpc.StatusCode.UNAUTHENTICATED, "CREDENTIAL_INVALID")
     assert stocked.acme.opened == []
 
 
 async def test_unknown_game_is_refused(stocked: House) -> None:
-    assert await refusal(launching(stocked, game_id="chess")) == (
+    assert await told(launching(stocked, game_id="chess")) == (
         grpc.StatusCode.NOT_FOUND,
         "GAME_NOT_FOUND",
         {"game_id": "chess"},
@@ -120,7 +122,7 @@ async def test_disabled_game_is_refused(stocked: House) -> None:
     await stocked.games.DisableGame(
         game_service_pb2.DisableGameRequest(game_id="plinko"), metadata=stocked.operator()
     )
-    assert await refusal(launching(stocked)) == (
+    assert await told(launching(stocked)) == (
         grpc.StatusCode.FAILED_PRECONDITION,
         "GAME_DISABLED",
         {"game_id": "plinko"},
@@ -128,7 +130,7 @@ async def test_disabled_game_is_refused(stocked: House) -> None:
 
 
 async def test_currency_that_is_not_offered_is_refused(stocked: House) -> None:
-    assert await refusal(launching(stocked, currency_code="JPY")) == (
+    assert await told(launching(stocked, currency_code="JPY")) == (
         grpc.StatusCode.FAILED_PRECONDITION,
         "CURRENCY_NOT_OFFERED",
         {"game_id": "plinko", "currency_code": "JPY"},
@@ -137,7 +139,7 @@ async def test_currency_that_is_not_offered_is_refused(stocked: House) -> None:
 
 @pytest.mark.parametrize("return_url", ["http://casino.example", "javascript:alert(1)"])
 async def test_return_url_that_is_not_https_is_refused(stocked: House, return_url: str) -> None:
-    code, reason, metadata = await refusal(launching(stocked, return_url=return_url))
+    code, reason, metadata = await told(launching(stocked, return_url=return_url))
     assert (code, reason) == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST")
     assert metadata == {"fields": "return_url"}
 
@@ -154,14 +156,14 @@ async def test_players_reason_is_passed_on_and_nothing_opens(
     stocked: House, code: grpc.StatusCode, reason: str, metadata: dict[str, str]
 ) -> None:
     stocked.player.refusal = refused(code, reason, **metadata)
-    assert await refusal(launching(stocked)) == (code, reason, metadata)
+    assert await told(launching(stocked)) == (code, reason, metadata)
     assert stocked.acme.opened == []
     assert await sessions(stocked) == {}
 
 
 async def test_player_service_that_is_away_is_unavailable(stocked: House) -> None:
     stocked.player.refusal = unavailable()
-    assert await refusal(launching(stocked)) == (
+    assert await told(launching(stocked)) == (
         grpc.StatusCode.UNAVAILABLE,
         "UNAVAILABLE",
         {"dependency": "player"},
@@ -171,7 +173,7 @@ async def test_player_service_that_is_away_is_unavailable(stocked: House) -> Non
 
 # What providers do wrong.
 
-PROVIDER_UNAVAILABLE: Refused = (
+PROVIDER_UNAVAILABLE = Told(
     grpc.StatusCode.UNAVAILABLE,
     "PROVIDER_UNAVAILABLE",
     {"provider_id": "acme"},
@@ -191,9 +193,9 @@ async def test_provider_that_answers_with_an_error_ends_the_session(
     stocked: House, failure: Exception
 ) -> None:
     stocked.acme.failure = failure
-    assert await refusal(launching(stocked)) == PROVIDER_UNAVAILABLE
+    assert await told(launching(stocked)) == PROVIDER_UNAVAILABLE
     assert await sessions(stocked) == {"ended": 1}
-    assert await refusal(stocked.place_bet(stocked.acme.session_token)) == ENDED
+    assert await told(stocked.place_bet(stocked.acme.session_token)) == ENDED
 
 
 @pytest.mark.parametrize(
@@ -203,19 +205,19 @@ async def test_launch_url_that_breaks_the_contract_ends_the_session(
     stocked: House, url: str
 ) -> None:
     stocked.acme.launch_url = url
-    assert await refusal(launching(stocked)) == PROVIDER_UNAVAILABLE
+    assert await told(launching(stocked)) == PROVIDER_UNAVAILABLE
     assert await sessions(stocked) == {"ended": 1}
 
 
 async def test_provider_that_does_not_answer_in_time_ends_the_session(stocked: House) -> None:
     stocked.acme.held = asyncio.Event()
-    assert await refusal(launching(stocked)) == PROVIDER_UNAVAILABLE
-    assert await refusal(stocked.place_bet(stocked.acme.session_token)) == ENDED
+    assert await told(launching(stocked)) == PROVIDER_UNAVAILABLE
+    assert await told(stocked.place_bet(stocked.acme.session_token)) == ENDED
 
 
 async def test_provider_that_nobody_reaches_ends_the_session(stocked: House) -> None:
     await stocked.servers["acme"].stop()
-    assert await refusal(launching(stocked)) == PROVIDER_UNAVAILABLE
+    assert await told(launching(stocked)) == PROVIDER_UNAVAILABLE
     assert await sessions(stocked) == {"ended": 1}
 
 
@@ -227,7 +229,7 @@ async def test_provider_with_the_certificate_of_another_is_not_trusted(stocked: 
     await stocked.games.CreateGame(
         factory.game(game_id="nest", provider_id="cuckoo"), metadata=stocked.operator()
     )
-    code, reason, metadata = await refusal(launching(stocked, game_id="nest"))
+    code, reason, metadata = await told(launching(stocked, game_id="nest"))
     assert (code, reason) == (grpc.StatusCode.UNAVAILABLE, "PROVIDER_UNAVAILABLE")
     assert metadata == {"provider_id": "cuckoo"}
     assert stocked.bolt.opened == []
@@ -243,7 +245,7 @@ async def test_launch_that_the_player_leaves_ends_the_session(stocked: House) ->
         return await sessions(stocked) == {"ended": 1}
 
     await until(ended)
-    assert await refusal(stocked.place_bet(stocked.acme.session_token)) == ENDED
+    assert await told(stocked.place_bet(stocked.acme.session_token)) == ENDED
 
 
 # A second launch.
@@ -253,7 +255,7 @@ async def test_second_launch_of_a_game_ends_the_first_session(stocked: House) ->
     first = await stocked.launch()
     await stocked.place_bet(first)
     second = await stocked.launch(login_id=new_uuid())
-    assert await refusal(stocked.place_bet(first)) == ENDED
+    assert await told(stocked.place_bet(first)) == ENDED
     assert (await stocked.place_bet(second)).outcome == "APPLIED"
 
 
@@ -347,7 +349,7 @@ async def test_feed_of_launches_is_pruned_as_the_settings_say(closed_house: Hous
 
     await until(pruned)
     late = feed.Subscribe(feed_service_pb2.SubscribeRequest(after_seq=0), timeout=20)
-    assert await refusal(late.read()) == (
+    assert await told(late.read()) == (
         grpc.StatusCode.OUT_OF_RANGE,
         "SEQ_NOT_AVAILABLE",
         {"first_seq": "2", "last_seq": "2"},
@@ -360,7 +362,7 @@ async def test_feed_of_launches_is_pruned_as_the_settings_say(closed_house: Hous
 async def test_only_security_ends_sessions(stocked: House) -> None:
     request = game_service_pb2.EndGameSessionsRequest(login_session_ids=[LOGIN_ID])
     request.token_expire_time.FromDatetime(stocked.clock.now())
-    code, reason, metadata = await refusal(stocked.games.EndGameSessions(request))
+    code, reason, metadata = await told(stocked.games.EndGameSessions(request))
     assert (code, reason) == (grpc.StatusCode.PERMISSION_DENIED, "CALLER_NOT_ALLOWED")
     assert metadata["caller"] == "edge"
 
@@ -374,7 +376,7 @@ async def test_logout_ends_the_sessions_of_its_login(stocked: House) -> None:
         await stocked.place_bet(token)
     assert await stocked.log_out() == 2
     for token in tokens:
-        assert await refusal(stocked.place_bet(token)) == ENDED
+        assert await told(stocked.place_bet(token)) == ENDED
     assert (await stocked.place_bet(other)).outcome == "APPLIED"
 
 
@@ -382,7 +384,7 @@ async def test_logout_twice_counts_once(stocked: House) -> None:
     token = await stocked.launch()
     assert await stocked.log_out(LOGIN_ID, new_uuid()) == 1
     assert await stocked.log_out(LOGIN_ID) == 0
-    assert await refusal(stocked.place_bet(token)) == ENDED
+    assert await told(stocked.place_bet(token)) == ENDED
 
 
 async def test_logout_written_in_capitals_is_the_same_login(stocked: House) -> None:
@@ -395,7 +397,7 @@ async def test_launch_after_logout_is_refused_with_a_token_that_is_still_valid(
 ) -> None:
     await stocked.log_out()
     stocked.clock.advance(timedelta(minutes=14))
-    assert await refusal(launching(stocked)) == (
+    assert await told(launching(stocked)) == (
         grpc.StatusCode.UNAUTHENTICATED,
         "LOGIN_ENDED",
         {},
@@ -410,7 +412,7 @@ async def test_logout_while_the_player_is_checked_refuses_the_launch(stocked: Ho
     await asyncio.wait_for(stocked.player.entered.wait(), 10)
     assert await stocked.log_out() == 0
     stocked.player.held.set()
-    assert await refusal(launch) == (grpc.StatusCode.UNAUTHENTICATED, "LOGIN_ENDED", {})
+    assert await told(launch) == (grpc.StatusCode.UNAUTHENTICATED, "LOGIN_ENDED", {})
     assert stocked.acme.opened == []
     assert await sessions(stocked) == {}
 
@@ -425,7 +427,7 @@ async def test_game_that_is_disabled_while_the_player_is_checked_is_refused(
         game_service_pb2.DisableGameRequest(game_id="plinko"), metadata=stocked.operator()
     )
     stocked.player.held.set()
-    assert (await refusal(launch))[1] == "GAME_DISABLED"
+    assert (await told(launch))[1] == "GAME_DISABLED"
     assert await sessions(stocked) == {}
 
 
@@ -436,7 +438,7 @@ async def test_logout_while_the_provider_opens_the_game_ends_the_session(stocked
     assert await stocked.log_out() == 1
     stocked.acme.held.set()
     await launch
-    assert await refusal(stocked.place_bet(stocked.acme.session_token)) == ENDED
+    assert await told(stocked.place_bet(stocked.acme.session_token)) == ENDED
 
 
 async def test_launches_and_logouts_at_once_leave_no_open_session(stocked: House) -> None:
@@ -493,7 +495,7 @@ async def test_shorter_token_life_does_not_shorten_an_earlier_logout(stocked: Ho
     await stocked.log_out(token_expire_time=stocked.clock.now())
     stocked.clock.advance(timedelta(minutes=59))
     await stocked.log_out(new_uuid())
-    code, reason, _ = await refusal(launching(stocked))
+    code, reason, _ = await told(launching(stocked))
     assert (code, reason) == (grpc.StatusCode.UNAUTHENTICATED, "LOGIN_ENDED")
 
 
@@ -503,7 +505,7 @@ async def test_logout_of_none_or_too_many_is_refused(stocked: House, count: int)
         login_session_ids=[new_uuid() for _ in range(count)]
     )
     request.token_expire_time.FromDatetime(stocked.clock.now())
-    code, reason, metadata = await refusal(stocked.from_security.EndGameSessions(request))
+    code, reason, metadata = await told(stocked.from_security.EndGameSessions(request))
     assert (code, reason) == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST")
     assert metadata == {"fields": "login_session_ids"}
 
@@ -512,7 +514,7 @@ async def test_thousand_logins_end_in_one_call(stocked: House) -> None:
     token = await stocked.launch()
     await stocked.place_bet(token)
     assert await stocked.log_out(LOGIN_ID, *(new_uuid() for _ in range(999))) == 1
-    assert await refusal(stocked.place_bet(token)) == ENDED
+    assert await told(stocked.place_bet(token)) == ENDED
 
 
 # The log of events.
@@ -546,5 +548,5 @@ async def test_feed_is_not_for_everybody(stocked: House) -> None:
     async def first() -> Any:
         return await edge.Subscribe(feed_service_pb2.SubscribeRequest(), metadata=ACME).read()
 
-    code, reason, _ = await refusal(first())
+    code, reason, _ = await told(first())
     assert (code, reason) == (grpc.StatusCode.PERMISSION_DENIED, "CALLER_NOT_ALLOWED")

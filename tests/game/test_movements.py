@@ -8,17 +8,18 @@ from croupier.game.v1 import game_pb2, game_service_pb2, provider_service_pb2
 from tests.factories import game as factory
 from tests.factories.game import euros
 from tests.game.doubles import unavailable
-from tests.game.house import ACME, BOLT, House, Refused, new_uuid, refusal
+from tests.game.house import ACME, BOLT, House, new_uuid
 from tests.kit.clock import ManualClock
+from tests.kit.refusals import Told, told
 
-UNKNOWN: Refused = (grpc.StatusCode.UNAUTHENTICATED, "SESSION_NOT_FOUND", {})
-ENDED: Refused = (grpc.StatusCode.FAILED_PRECONDITION, "SESSION_ENDED", {})
-EXPIRED: Refused = (
+UNKNOWN = Told(grpc.StatusCode.UNAUTHENTICATED, "SESSION_NOT_FOUND", {})
+ENDED = Told(grpc.StatusCode.FAILED_PRECONDITION, "SESSION_ENDED", {})
+EXPIRED = Told(
     grpc.StatusCode.FAILED_PRECONDITION,
     "SESSION_EXPIRED",
     {"expire_time": "2027-01-15T20:00:00Z"},
 )
-DISABLED: Refused = (grpc.StatusCode.FAILED_PRECONDITION, "GAME_DISABLED", {"game_id": "plinko"})
+DISABLED = Told(grpc.StatusCode.FAILED_PRECONDITION, "GAME_DISABLED", {"game_id": "plinko"})
 
 
 def calls(token: str) -> dict[str, Any]:
@@ -66,17 +67,17 @@ async def test_provider_calls_climb_the_ladder(stocked: House) -> None:
     token = await stocked.launch()
     for name, request in calls(token).items():
         call = getattr(stocked.providers, name)
-        anonymous = await refusal(call(request))
+        anonymous = await told(call(request))
         assert anonymous == (
             grpc.StatusCode.UNAUTHENTICATED,
             "CREDENTIAL_MISSING",
             {"level": "AUTH_LEVEL_PROVIDER"},
         ), name
-        forged = await refusal(call(request, metadata=(("x-api-key", "made-up"),)))
+        forged = await told(call(request, metadata=(("x-api-key", "made-up"),)))
         assert forged == (grpc.StatusCode.UNAUTHENTICATED, "CREDENTIAL_INVALID", {}), name
-        player = await refusal(call(request, metadata=stocked.login()))
+        player = await told(call(request, metadata=stocked.login()))
         assert player[:2] == (grpc.StatusCode.UNAUTHENTICATED, "CREDENTIAL_MISSING"), name
-        other = await refusal(call(request, metadata=BOLT))
+        other = await told(call(request, metadata=BOLT))
         assert other == UNKNOWN, name
         await call(request, metadata=ACME)
 
@@ -89,22 +90,20 @@ async def test_session_of_another_provider_looks_unknown_although_it_is_cached(
     before = list(stocked.wallet.calls)
     for name, request in calls(token).items():
         call = getattr(stocked.providers, name)
-        assert await refusal(call(request, metadata=BOLT)) == UNKNOWN, name
+        assert await told(call(request, metadata=BOLT)) == UNKNOWN, name
     assert stocked.wallet.calls == before
 
 
 async def test_token_that_was_never_given_out_is_unknown(stocked: House) -> None:
     for name, request in calls("x" * 43).items():
         call = getattr(stocked.providers, name)
-        assert await refusal(call(request, metadata=ACME)) == UNKNOWN, name
+        assert await told(call(request, metadata=ACME)) == UNKNOWN, name
     assert stocked.wallet.calls == []
 
 
 async def test_service_may_not_use_a_providers_key(stocked: House) -> None:
     from_wallet = stocked.provider_stub(as_service="wallet")
-    code, reason, metadata = await refusal(
-        from_wallet.PlaceBet(factory.bet("x" * 43), metadata=ACME)
-    )
+    code, reason, metadata = await told(from_wallet.PlaceBet(factory.bet("x" * 43), metadata=ACME))
     assert (code, reason) == (grpc.StatusCode.PERMISSION_DENIED, "CALLER_NOT_ALLOWED")
     assert metadata["caller"] == "acme"
 
@@ -138,7 +137,7 @@ async def test_session_that_is_over_is_not_authenticated(
     await stocked.place_bet(token)
     await end(stocked)
     request = provider_service_pb2.AuthenticateSessionRequest(session_token=token)
-    assert await refusal(stocked.providers.AuthenticateSession(request, metadata=ACME)) == expected
+    assert await told(stocked.providers.AuthenticateSession(request, metadata=ACME)) == expected
 
 
 @pytest.mark.parametrize("end", [logged_out, expired, disabled])
@@ -235,9 +234,9 @@ async def test_amount_in_another_currency_is_refused(stocked: House) -> None:
         "CURRENCY_MISMATCH",
         {"currency_code": "USD", "session_currency_code": "EUR"},
     )
-    assert await refusal(stocked.place_bet(token, amount=dollars)) == expected
+    assert await told(stocked.place_bet(token, amount=dollars)) == expected
     win = factory.win(token, amount=dollars)
-    assert await refusal(stocked.providers.PayWin(win, metadata=ACME)) == expected
+    assert await told(stocked.providers.PayWin(win, metadata=ACME)) == expected
     assert stocked.wallet.calls == []
 
 
@@ -250,7 +249,7 @@ async def test_refusal_of_the_wallet_is_passed_on_whole(stocked: House) -> None:
     )
     request = factory.bet(token, amount=euros(10_001))
     for _ in range(2):
-        assert await refusal(stocked.providers.PlaceBet(request, metadata=ACME)) == expected
+        assert await told(stocked.providers.PlaceBet(request, metadata=ACME)) == expected
 
 
 async def test_wallet_that_is_away_is_unavailable(stocked: House) -> None:
@@ -258,7 +257,7 @@ async def test_wallet_that_is_away_is_unavailable(stocked: House) -> None:
     stocked.wallet.failure = unavailable()
     for name, request in calls(token).items():
         call = getattr(stocked.providers, name)
-        assert await refusal(call(request, metadata=ACME)) == (
+        assert await told(call(request, metadata=ACME)) == (
             grpc.StatusCode.UNAVAILABLE,
             "UNAVAILABLE",
             {"dependency": "wallet"},
@@ -280,7 +279,7 @@ async def test_bet_that_breaks_the_contract_is_refused(
     stocked: House, changes: Any, field: str
 ) -> None:
     token = await stocked.launch()
-    code, reason, metadata = await refusal(stocked.place_bet(token, **changes))
+    code, reason, metadata = await told(stocked.place_bet(token, **changes))
     assert (code, reason) == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST")
     assert metadata == {"fields": field}
     assert stocked.wallet.calls == []
@@ -299,7 +298,7 @@ async def test_new_bet_in_a_session_that_is_over_is_refused(
         await stocked.place_bet(token)
     await end(stocked)
     before = stocked.wallet.calls.count("Bet")
-    assert await refusal(stocked.place_bet(token)) == expected
+    assert await told(stocked.place_bet(token)) == expected
     assert stocked.wallet.calls.count("Bet") == before
 
 
@@ -344,10 +343,10 @@ async def test_refused_bet_is_refused_the_same_way_after_the_session(
 ) -> None:
     token = await stocked.launch()
     request = factory.bet(token, amount=euros(20_000))
-    first = await refusal(stocked.providers.PlaceBet(request, metadata=ACME))
+    first = await told(stocked.providers.PlaceBet(request, metadata=ACME))
     assert first[1] == "INSUFFICIENT_FUNDS"
     await end(stocked)
-    assert await refusal(stocked.providers.PlaceBet(request, metadata=ACME)) == first
+    assert await told(stocked.providers.PlaceBet(request, metadata=ACME)) == first
 
 
 @pytest.mark.parametrize("end", [logged_out, launched_again, expired, disabled])
@@ -358,7 +357,7 @@ async def test_used_id_with_other_content_is_reused_also_after_the_session(
     await stocked.place_bet(token, transaction_id="t-1")
     await end(stocked)
     changed = stocked.place_bet(token, transaction_id="t-1", amount=euros(101))
-    code, reason, _ = await refusal(changed)
+    code, reason, _ = await told(changed)
     assert (code, reason) == (grpc.StatusCode.ALREADY_EXISTS, "KEY_REUSED")
 
 
@@ -369,7 +368,7 @@ async def test_bet_in_an_ended_session_is_not_refused_while_nobody_knows_whether
     token = await stocked.launch()
     await stocked.log_out()
     stocked.wallet.failure = unavailable()
-    code, reason, _ = await refusal(stocked.place_bet(token))
+    code, reason, _ = await told(stocked.place_bet(token))
     assert (code, reason) == (grpc.StatusCode.UNAVAILABLE, "UNAVAILABLE")
 
 
@@ -386,15 +385,15 @@ async def test_ended_is_told_before_expired_and_expired_before_disabled(stocked:
     await stocked.log_out()
     await expired(stocked)
     await disabled(stocked)
-    assert await refusal(stocked.place_bet(ended)) == ENDED
-    assert await refusal(stocked.place_bet(open_still)) == EXPIRED
+    assert await told(stocked.place_bet(ended)) == ENDED
+    assert await told(stocked.place_bet(open_still)) == EXPIRED
 
 
 async def test_game_that_is_enabled_again_takes_bets_again(stocked: House) -> None:
     token = await stocked.launch()
     await stocked.place_bet(token)
     await disabled(stocked)
-    assert await refusal(stocked.place_bet(token)) == DISABLED
+    assert await told(stocked.place_bet(token)) == DISABLED
     await stocked.games.EnableGame(
         game_service_pb2.EnableGameRequest(game_id="plinko"), metadata=stocked.operator()
     )
@@ -406,7 +405,7 @@ async def test_session_admits_bets_to_its_last_microsecond(stocked: House) -> No
     stocked.clock.advance(timedelta(hours=8) - timedelta(microseconds=1))
     assert (await stocked.place_bet(token)).outcome == "APPLIED"
     stocked.clock.advance(timedelta(microseconds=1))
-    assert await refusal(stocked.place_bet(token)) == EXPIRED
+    assert await told(stocked.place_bet(token)) == EXPIRED
 
 
 @pytest.mark.parametrize("sessions_cached_max", [0, 1])
@@ -424,7 +423,7 @@ async def test_bets_are_the_same_without_a_cache_and_with_a_small_one(
             assert (await closed_house.place_bet(token)).outcome == "APPLIED"
     await closed_house.log_out()
     for token in tokens:
-        assert await refusal(closed_house.place_bet(token)) == ENDED
+        assert await told(closed_house.place_bet(token)) == ENDED
 
 
 async def test_sessions_outlive_a_restart(closed_house: House) -> None:
@@ -438,4 +437,4 @@ async def test_sessions_outlive_a_restart(closed_house: House) -> None:
     await closed_house.start_game()
     assert await closed_house.providers.PlaceBet(bet, metadata=ACME) == answer
     await closed_house.log_out()
-    assert await refusal(closed_house.place_bet(token)) == ENDED
+    assert await told(closed_house.place_bet(token)) == ENDED

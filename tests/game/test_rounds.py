@@ -20,8 +20,10 @@ from services.kit.feed import Follower
 from tests.factories import game as factory
 from tests.factories.game import euros
 from tests.game.doubles import unavailable
-from tests.game.house import ACME, House, new_uuid, refusal, until
+from tests.game.house import ACME, House, new_uuid
 from tests.game.ledger import Traffic
+from tests.kit.refusals import told
+from tests.kit.waiting import until
 
 State = game_pb2.Round.State
 SEED = 20270115
@@ -107,7 +109,7 @@ async def test_rollback_counts_in_the_round_of_its_original(stocked: House) -> N
 
 async def test_refused_bet_makes_no_round(stocked: House) -> None:
     token = await stocked.launch()
-    await refusal(stocked.place_bet(token, amount=euros(20_000)))
+    await told(stocked.place_bet(token, amount=euros(20_000)))
     await stocked.providers.RollBack(factory.rollback(token, "never-seen"), metadata=ACME)
     assert await stocked.followed() == []
 
@@ -144,9 +146,9 @@ async def test_players_of_one_live_table_have_rounds_of_their_own(stocked: House
 
 async def test_rounds_are_for_players_only(stocked: House) -> None:
     request = game_service_pb2.ListRoundsRequest()
-    anonymous = await refusal(stocked.games.ListRounds(request))
+    anonymous = await told(stocked.games.ListRounds(request))
     assert anonymous[:2] == (grpc.StatusCode.UNAUTHENTICATED, "CREDENTIAL_MISSING")
-    operator = await refusal(stocked.games.ListRounds(request, metadata=stocked.operator()))
+    operator = await told(stocked.games.ListRounds(request, metadata=stocked.operator()))
     assert operator[:2] == (grpc.StatusCode.PERMISSION_DENIED, "CALLER_NOT_ALLOWED")
 
 
@@ -173,7 +175,7 @@ async def test_page_token_of_another_player_is_refused(stocked: House) -> None:
     await stocked.followed()
     page_token = (await listed(stocked, page_size=1)).next_page_token
     stolen = listed(stocked, factory.OTHER_PLAYER_ID, page_size=1, page_token=page_token)
-    assert (await refusal(stolen))[:2] == (
+    assert (await told(stolen))[:2] == (
         grpc.StatusCode.INVALID_ARGUMENT,
         "PAGE_TOKEN_INVALID",
     )
@@ -181,7 +183,7 @@ async def test_page_token_of_another_player_is_refused(stocked: House) -> None:
 
 @pytest.mark.parametrize("page_size", [-1, 501])
 async def test_page_that_is_too_large_is_refused(stocked: House, page_size: int) -> None:
-    code, reason, metadata = await refusal(listed(stocked, page_size=page_size))
+    code, reason, metadata = await told(listed(stocked, page_size=page_size))
     assert (code, reason) == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST")
     assert metadata == {"fields": "page_size"}
 
@@ -281,7 +283,7 @@ async def test_process_that_is_killed_again_and_again_makes_the_same_rounds(
             sys.executable, "-m", "services.game", env=environment, start_new_session=True
         )
         try:
-            await until(lambda goal=goal: _is_past(house, goal), seconds=60)  # type: ignore[misc]
+            await until(lambda goal=goal: _is_past(house, goal), seconds=60)
         finally:
             process.send_signal(signal.SIGKILL)
             await process.wait()

@@ -1,7 +1,7 @@
 """A log that a test writes and a real server serves, and what a follower derives from it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -43,18 +43,6 @@ CURSORS = cursor_table(METADATA)
 HANDLED = Table(
     "handled", METADATA, Column("seq", BigInteger, primary_key=True, autoincrement=False)
 )
-
-
-async def until(
-    condition: Callable[[], Awaitable[bool]] | Callable[[], bool], *, seconds: float = 30
-) -> None:
-    """Waits until `condition` is true, and fails if that takes too long."""
-    async with asyncio.timeout(seconds):
-        while True:
-            found = condition()
-            if found if isinstance(found, bool) else await found:
-                return
-            await asyncio.sleep(0.01)
 
 
 async def new_database(engine_name: str, folder: Path) -> Database:

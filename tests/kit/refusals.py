@@ -2,13 +2,15 @@
 
 from collections.abc import Awaitable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import grpc
 import pytest
 from google.rpc import error_details_pb2, status_pb2
 
 from services.kit.errors import DETAILS_KEY, DOMAIN, error_info_of
+
+PREFIX = "ERROR_REASON_"
 
 told_by_the_edge: set[str] = set()
 """Reasons that tests read in the edge's own answers, which no service sends."""
@@ -32,6 +34,14 @@ class Refusal:
         return message
 
 
+class Told(NamedTuple):
+    """What most tests look at. The reason is without the prefix that all reasons have."""
+
+    code: grpc.StatusCode
+    reason: str
+    metadata: dict[str, str]
+
+
 async def refusal(call: Awaitable[Any]) -> Refusal:
     """Awaits a call that must be refused."""
     with pytest.raises(grpc.aio.AioRpcError) as raised:
@@ -51,3 +61,9 @@ async def refusal(call: Awaitable[Any]) -> Refusal:
         status=status_pb2.Status.FromString(details),
         trailing=trailing,
     )
+
+
+async def told(call: Awaitable[Any]) -> Told:
+    """Awaits a call that must be refused, and returns what its caller is told."""
+    found = await refusal(call)
+    return Told(found.code, found.reason.removeprefix(PREFIX), found.metadata)

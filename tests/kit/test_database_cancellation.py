@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import text
 
 from services.kit.database import Database
-from tests.kit.feeds import until
 from tests.kit.postgres import shared_server
+from tests.kit.waiting import until
 
 SLOW = (
     "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000)"

@@ -31,8 +31,8 @@ from tests.kit.feeds import (
     new_database,
     record_handled,
     running,
-    until,
 )
+from tests.kit.waiting import until
 
 LONG = timedelta(seconds=60)
 

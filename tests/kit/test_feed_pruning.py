@@ -34,9 +34,9 @@ from tests.kit.feeds import (
     new_database,
     record_handled,
     running,
-    until,
 )
 from tests.kit.refusals import refusal
+from tests.kit.waiting import until
 
 HOUR = timedelta(hours=1)
 # Short enough that a follower says often how far it is.

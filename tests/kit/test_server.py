@@ -10,7 +10,6 @@ import grpc
 import jwt
 import pytest
 from croupier.wallet.v1 import wallet_service_pb2, wallet_service_pb2_grpc
-from google.rpc import error_details_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from scripts.mesh.pki import DevelopmentAuthority
@@ -20,7 +19,7 @@ from services.kit.server import Server
 from services.kit.settings import ServerSettings
 from services.kit.tokens import token_authenticators
 from tests.conftest import Connect
-from tests.kit import refusals
+from tests.kit.refusals import told
 from tests.kit.tokens import TokenIssuer
 
 PLAYER_ID = "0198c0de-0000-7000-8000-000000000001"
@@ -88,11 +87,6 @@ def balance(currency_code: str = "EUR") -> wallet_service_pb2.GetBalanceRequest:
     return wallet_service_pb2.GetBalanceRequest(player_id=PLAYER_ID, currency_code=currency_code)
 
 
-async def refusal(call: Awaitable[Any]) -> tuple[grpc.StatusCode, error_details_pb2.ErrorInfo]:
-    refused = await refusals.refusal(call)
-    return refused.code, refused.info
-
-
 def stub(channel: grpc.aio.Channel) -> Any:
     return wallet_service_pb2_grpc.WalletServiceStub(channel)
 
@@ -104,11 +98,11 @@ async def test_declared_caller_is_served(port: int, connect: Connect) -> None:
 
 async def test_service_that_is_not_declared_is_refused(port: int, connect: Connect) -> None:
     analytics = stub(connect(port, to="wallet", as_service="analytics"))
-    code, info = await refusal(analytics.GetBalance(balance()))
-    assert code is grpc.StatusCode.PERMISSION_DENIED
-    assert info.reason == "ERROR_REASON_CALLER_NOT_ALLOWED"
-    assert info.metadata["caller"] == "analytics"
-    assert info.metadata["method"] == "croupier.wallet.v1.WalletService/GetBalance"
+    refusal = await told(analytics.GetBalance(balance()))
+    assert refusal.code is grpc.StatusCode.PERMISSION_DENIED
+    assert refusal.reason == "CALLER_NOT_ALLOWED"
+    assert refusal.metadata["caller"] == "analytics"
+    assert refusal.metadata["method"] == "croupier.wallet.v1.WalletService/GetBalance"
 
 
 async def test_call_without_certificate_is_refused(
@@ -173,10 +167,10 @@ async def test_player_method_refuses_what_is_not_a_players_token(
     ]
     for metadata, reason in rows:
         request = wallet_service_pb2.ListBalancesRequest()
-        code, info = await refusal(edge.ListBalances(request, metadata=metadata))
-        assert (code, info.reason) == (
+        refusal = await told(edge.ListBalances(request, metadata=metadata))
+        assert (refusal.code, refusal.reason) == (
             grpc.StatusCode.UNAUTHENTICATED,
-            f"ERROR_REASON_{reason}",
+            reason,
         ), metadata
 
 
@@ -185,12 +179,12 @@ async def test_token_that_is_valid_and_names_another_kind_of_subject_is_not_allo
 ) -> None:
     edge = stub(connect(port, to="wallet", as_service="edge"))
     operator = tokens.operator("admin", sub="0198c0de-0000-7000-8000-00000000000a")
-    code, info = await refusal(
+    refusal = await told(
         edge.ListBalances(wallet_service_pb2.ListBalancesRequest(), metadata=operator)
     )
-    assert code is grpc.StatusCode.PERMISSION_DENIED
-    assert info.reason == "ERROR_REASON_CALLER_NOT_ALLOWED"
-    assert dict(info.metadata) == {
+    assert refusal.code is grpc.StatusCode.PERMISSION_DENIED
+    assert refusal.reason == "CALLER_NOT_ALLOWED"
+    assert refusal.metadata == {
         "caller": "0198c0de-0000-7000-8000-00000000000a",
         "method": "croupier.wallet.v1.WalletService/ListBalances",
     }
@@ -200,13 +194,13 @@ async def test_service_may_not_use_a_players_token(
     port: int, connect: Connect, tokens: TokenIssuer
 ) -> None:
     game = stub(connect(port, to="wallet", as_service="game"))
-    code, info = await refusal(
+    refusal = await told(
         game.ListBalances(
             wallet_service_pb2.ListBalancesRequest(), metadata=tokens.player(PLAYER_ID)
         )
     )
-    assert code is grpc.StatusCode.PERMISSION_DENIED
-    assert info.reason == "ERROR_REASON_CALLER_NOT_ALLOWED"
+    assert refusal.code is grpc.StatusCode.PERMISSION_DENIED
+    assert refusal.reason == "CALLER_NOT_ALLOWED"
 
 
 async def test_operator_needs_one_of_the_roles(
@@ -219,18 +213,18 @@ async def test_operator_needs_one_of_the_roles(
     request.amount.currency_code = "EUR"
     request.amount.minor_units = 1
     await edge.Deposit(request, metadata=tokens.operator("cashier"))
-    code, info = await refusal(edge.Deposit(request, metadata=tokens.operator("analyst")))
-    assert code is grpc.StatusCode.PERMISSION_DENIED
-    assert info.reason == "ERROR_REASON_CALLER_NOT_ALLOWED"
+    refusal = await told(edge.Deposit(request, metadata=tokens.operator("analyst")))
+    assert refusal.code is grpc.StatusCode.PERMISSION_DENIED
+    assert refusal.reason == "CALLER_NOT_ALLOWED"
 
 
 async def test_request_that_breaks_a_rule_names_the_field(port: int, connect: Connect) -> None:
     game = stub(connect(port, to="wallet", as_service="game"))
     request = wallet_service_pb2.GetBalanceRequest(player_id="no uuid", currency_code="eur")
-    code, info = await refusal(game.GetBalance(request))
-    assert code is grpc.StatusCode.INVALID_ARGUMENT
-    assert info.reason == "ERROR_REASON_INVALID_REQUEST"
-    assert info.metadata["fields"] == "player_id,currency_code"
+    refusal = await told(game.GetBalance(request))
+    assert refusal.code is grpc.StatusCode.INVALID_ARGUMENT
+    assert refusal.reason == "INVALID_REQUEST"
+    assert refusal.metadata["fields"] == "player_id,currency_code"
 
 
 async def test_request_that_is_no_message_of_its_type_is_told_as_the_edge_does(
@@ -282,11 +276,11 @@ async def test_call_without_deadline_ends_at_the_default(
     port = await server.start()
     try:
         game = stub(connect(port, to="wallet", as_service="game"))
-        code, info = await refusal(game.GetBalance(balance("SLOW")))
+        refusal = await told(game.GetBalance(balance("SLOW")))
     finally:
         await server.stop()
-    assert code is grpc.StatusCode.DEADLINE_EXCEEDED
-    assert info.reason == "ERROR_REASON_DEADLINE_EXCEEDED"
+    assert refusal.code is grpc.StatusCode.DEADLINE_EXCEEDED
+    assert refusal.reason == "DEADLINE_EXCEEDED"
 
 
 async def test_call_beyond_the_bound_is_refused_and_later_ones_served(
@@ -324,10 +318,10 @@ async def test_draining_server_finishes_calls_refuses_others_and_says_not_servin
     stopping = asyncio.ensure_future(server.stop())
     assert (await watch.read()).status == states.NOT_SERVING
     watch.cancel()
-    late = await refusals.refusal(stub(channel).GetBalance(balance()))
+    late = await told(stub(channel).GetBalance(balance()))
     assert (late.code, late.reason) == (
         grpc.StatusCode.UNAVAILABLE,
-        "ERROR_REASON_UNAVAILABLE",
+        "UNAVAILABLE",
     )
     double.leave.set()
     assert await held == wallet_service_pb2.GetBalanceResponse()

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -189,13 +189,3 @@ class WalletDouble(wallet_service_pb2_grpc.WalletServiceServicer):
             raise refused(grpc.StatusCode.FAILED_PRECONDITION, "PLAYER_NOT_FOUND")
         self._keys[request.request_id] = content
         return True
-
-
-async def until(condition: Callable[[], bool | Awaitable[bool]], *, seconds: float = 20) -> None:
-    """Waits for a condition, with a bound."""
-    async with asyncio.timeout(seconds):
-        while True:
-            met = condition()
-            if met if isinstance(met, bool) else await met:
-                return
-            await asyncio.sleep(0.01)

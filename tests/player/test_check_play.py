@@ -4,7 +4,8 @@ import grpc
 import pytest
 from croupier.player.v1 import player_service_pb2
 
-from tests.player.world import World, refusal
+from tests.kit.refusals import told
+from tests.player.world import World
 
 UNKNOWN = "0198c0de-0000-7000-8000-000000000001"
 DAY = timedelta(days=1)
@@ -31,7 +32,7 @@ async def test_first_refusal_that_applies_is_the_one_told(world: World) -> None:
     game = world.stub("game", port=strict)
 
     async def refused_with() -> tuple[grpc.StatusCode, str, dict[str, str]]:
-        found = await refusal(game.CheckPlay(request))
+        found = await told(game.CheckPlay(request))
         return found.code, found.reason, found.metadata
 
     precondition = grpc.StatusCode.FAILED_PRECONDITION
@@ -47,7 +48,7 @@ async def test_first_refusal_that_applies_is_the_one_told(world: World) -> None:
         "IDENTITY_NOT_VERIFIED",
         {"identity_state": "IDENTITY_STATE_PENDING"},
     )
-    assert (await refusal(world.verify(player_id, "REFUSE-1"))).reason == "IDENTITY_REFUSED"
+    assert (await told(world.verify(player_id, "REFUSE-1"))).reason == "IDENTITY_REFUSED"
     assert await refused_with() == (
         precondition,
         "IDENTITY_NOT_VERIFIED",
@@ -64,14 +65,14 @@ async def test_first_refusal_that_applies_is_the_one_told(world: World) -> None:
 @pytest.mark.parametrize("caller", ["wallet", "analytics", "edge"])
 async def test_only_game_may_ask(world: World, caller: str) -> None:
     request = player_service_pb2.CheckPlayRequest(player_id=UNKNOWN)
-    found = await refusal(world.stub(caller).CheckPlay(request))
+    found = await told(world.stub(caller).CheckPlay(request))
     assert found.code is grpc.StatusCode.PERMISSION_DENIED
     assert found.reason == "CALLER_NOT_ALLOWED"
 
 
 async def test_unknown_player_is_not_found(world: World) -> None:
-    found = await refusal(world.check_play(UNKNOWN))
+    found = await told(world.check_play(UNKNOWN))
     assert found.code is grpc.StatusCode.NOT_FOUND
     assert (found.reason, found.metadata) == ("PLAYER_NOT_FOUND", {"player_id": UNKNOWN})
-    found = await refusal(world.check_play("7"))
+    found = await told(world.check_play("7"))
     assert (found.reason, found.metadata) == ("INVALID_REQUEST", {"fields": "player_id"})

@@ -8,7 +8,8 @@ from croupier.player.v1 import player_service_pb2
 
 from services.kit.errors import UnavailableError
 from services.player.identity import PROVIDERS, Claim, Deadline, IdentityProvider, Verdict
-from tests.player.world import Player, World, refusal
+from tests.kit.refusals import told
+from tests.player.world import Player, World
 
 UNKNOWN = "0198c0de-0000-7000-8000-000000000001"
 
@@ -26,7 +27,7 @@ async def test_confirmed_identity_is_verified_once_and_for_all(world: World) -> 
 async def test_refused_identity_is_recorded_and_may_be_tried_again(world: World) -> None:
     player_id = (await world.register()).player_id
     for document in ("REFUSE-1", "REFUSE-2"):
-        found = await refusal(world.verify(player_id, document))
+        found = await told(world.verify(player_id, document))
         assert found.code is grpc.StatusCode.FAILED_PRECONDITION
         assert found.reason == "IDENTITY_REFUSED"
         assert found.metadata == {"cause": "document_unknown"}
@@ -43,7 +44,7 @@ async def test_refused_identity_is_recorded_and_may_be_tried_again(world: World)
 
 async def test_silent_provider_changes_nothing(world: World) -> None:
     player = await world.register()
-    found = await refusal(world.verify(player.player_id, "TIMEOUT-1"))
+    found = await told(world.verify(player.player_id, "TIMEOUT-1"))
     assert found.code is grpc.StatusCode.UNAVAILABLE
     assert found.reason == "UNAVAILABLE"
     assert found.metadata == {"dependency": "identity-provider"}
@@ -99,7 +100,7 @@ async def test_player_methods_know_the_caller_by_the_token(world: World) -> None
     }
     for stub, metadata, code, reason in rows:
         for method, request in requests.items():
-            found = await refusal(getattr(stub, method)(request, metadata=metadata))
+            found = await told(getattr(stub, method)(request, metadata=metadata))
             assert (found.code, found.reason) == (code, reason), method
             if reason == "PLAYER_NOT_FOUND":
                 assert found.metadata == {"player_id": UNKNOWN}

@@ -11,8 +11,10 @@ from croupier.wallet.v1 import back_office_pb2
 from services.kit.ids import new_id
 from services.player.domain import LimitKind, LimitPeriod
 from tests.factories.player import registration
-from tests.player.doubles import refused, until
-from tests.player.world import World, refusal
+from tests.kit.refusals import told
+from tests.kit.waiting import until
+from tests.player.doubles import refused
+from tests.player.world import World
 
 DAY = timedelta(hours=24)
 TICK = timedelta(microseconds=1)
@@ -190,7 +192,7 @@ async def test_request_id_with_other_content_is_refused(
     player_id = (await world.register()).player_id
     request_id = new_id()
     await world.set_limit(player_id, 5_000, request_id=request_id)
-    found = await refusal(
+    found = await told(
         world.set_limit(player_id, **{"max_minor_units": 5_000, **changes}, request_id=request_id)
     )
     assert found.code is grpc.StatusCode.ALREADY_EXISTS
@@ -203,7 +205,7 @@ async def test_request_id_with_other_content_is_refused(
 
 async def test_limit_in_a_currency_without_wallet_is_refused(world: World) -> None:
     player_id = (await world.register()).player_id
-    found = await refusal(world.set_limit(player_id, 5_000, currency_code="USD"))
+    found = await told(world.set_limit(player_id, 5_000, currency_code="USD"))
     assert found.code is grpc.StatusCode.FAILED_PRECONDITION
     assert (found.reason, found.metadata) == ("CURRENCY_NOT_HELD", {"currency_code": "USD"})
     assert await world.list_limits(player_id) == []
@@ -232,7 +234,7 @@ async def test_limit_of_a_wrong_form_is_refused(world: World, field: str, value:
     )
     setattr(request, field, value)
     metadata = world.tokens.player(new_id())
-    found = await refusal(world.stub().SetLimit(request, metadata=metadata))
+    found = await told(world.stub().SetLimit(request, metadata=metadata))
     assert found.code is grpc.StatusCode.INVALID_ARGUMENT
     assert (found.reason, found.metadata) == ("INVALID_REQUEST", {"fields": field})
 
@@ -260,7 +262,7 @@ async def test_limits_are_for_the_player_alone(world: World) -> None:
     ]
     for method, request in requests.items():
         for metadata, code, reason in rows:
-            found = await refusal(getattr(world.stub(), method)(request, metadata=metadata))
+            found = await told(getattr(world.stub(), method)(request, metadata=metadata))
             assert (found.code, found.reason) == (code, reason), method
 
 
@@ -269,7 +271,7 @@ async def test_limit_is_completed_by_a_repeat(world: World, fault: str) -> None:
     player_id = (await world.register()).player_id
     request_id = new_id()
     getattr(world.wallet.faults, fault)("SetLimit")
-    found = await refusal(world.set_limit(player_id, 5_000, request_id=request_id))
+    found = await told(world.set_limit(player_id, 5_000, request_id=request_id))
     assert found.code is grpc.StatusCode.UNAVAILABLE
     assert (found.reason, found.metadata) == ("UNAVAILABLE", {"dependency": "wallet"})
     assert shown(await world.set_limit(player_id, 5_000, request_id=request_id)) == (
@@ -283,7 +285,7 @@ async def test_limit_is_completed_by_a_repeat(world: World, fault: str) -> None:
 async def test_limit_reaches_the_wallet_when_nobody_repeats(world: World) -> None:
     player_id = (await world.register()).player_id
     world.wallet.faults.fail("SetLimit")
-    assert (await refusal(world.set_limit(player_id, 5_000))).reason == "UNAVAILABLE"
+    assert (await told(world.set_limit(player_id, 5_000))).reason == "UNAVAILABLE"
     assert in_wallet(world, player_id) is None
     world.clock.advance(LATER)
     await until(lambda: in_wallet(world, player_id) == 5_000)
@@ -292,10 +294,10 @@ async def test_limit_reaches_the_wallet_when_nobody_repeats(world: World) -> Non
 async def test_limits_that_never_left_arrive_as_they_were_meant(world: World) -> None:
     world.wallet.faults.fail("OpenWallet", times=100)
     request = registration()
-    assert (await refusal(world.stub().RegisterPlayer(request))).reason == "UNAVAILABLE"
+    assert (await told(world.stub().RegisterPlayer(request))).reason == "UNAVAILABLE"
     player_id, _ = world.security.credentials[request.email]
     for wish in (9_000, 5_000, 7_000):
-        assert (await refusal(world.set_limit(player_id, wish))).reason == "UNAVAILABLE"
+        assert (await told(world.set_limit(player_id, wish))).reason == "UNAVAILABLE"
     world.wallet.faults.heal()
     # The first is skipped; the second counts until the third begins.
     assert shown(await world.set_limit(player_id, 7_000)) == (5_000, 7_000, True)
@@ -309,7 +311,7 @@ async def test_limit_that_arrives_late_does_not_undo_a_newer_one(world: World) -
     slow = await world.start(wallet_timeout=timedelta(seconds=0.3))
     player_id = (await world.register()).player_id
     gate = world.wallet.faults.hold("SetLimit")
-    found = await refusal(world.set_limit(player_id, 5_000, port=slow))
+    found = await told(world.set_limit(player_id, 5_000, port=slow))
     assert (found.reason, found.metadata) == ("UNAVAILABLE", {"dependency": "wallet"})
     await world.set_limit(player_id, 1_000)
     assert in_wallet(world, player_id) == 1_000
@@ -323,7 +325,7 @@ async def test_exclusion_does_not_wait_for_a_limit_that_the_wallet_refuses(world
     player_id = (await world.register()).player_id
     error = refused(grpc.StatusCode.FAILED_PRECONDITION, "ACCOUNT_NOT_FOUND")
     world.wallet.faults.fail("SetLimit", times=100, error=error)
-    found = await refusal(world.set_limit(player_id, 5_000))
+    found = await told(world.set_limit(player_id, 5_000))
     assert (found.code, found.reason) == (grpc.StatusCode.INTERNAL, "INTERNAL")
     await world.exclude(player_id, DAY)
     assert world.wallet.of(player_id) == EXCLUDED
@@ -387,12 +389,12 @@ async def test_limit_can_be_set_by_a_player_who_is_blocked(world: World) -> None
 async def test_first_wish_of_a_half_registered_player_keeps_the_registration(world: World) -> None:
     world.wallet.faults.fail("OpenWallet", times=100)
     request = registration()
-    assert (await refusal(world.stub().RegisterPlayer(request))).reason == "UNAVAILABLE"
+    assert (await told(world.stub().RegisterPlayer(request))).reason == "UNAVAILABLE"
     player_id, _ = world.security.credentials[request.email]
     # It changes nothing, and is on record.
-    assert (await refusal(world.set_limit(player_id, None))).reason == "UNAVAILABLE"
+    assert (await told(world.set_limit(player_id, None))).reason == "UNAVAILABLE"
     world.clock.advance(timedelta(days=1))
     other = registration(email=request.email)
-    assert (await refusal(world.stub().RegisterPlayer(other))).reason == "ALREADY_REGISTERED"
+    assert (await told(world.stub().RegisterPlayer(other))).reason == "ALREADY_REGISTERED"
     world.wallet.faults.heal()
     assert (await world.stub().RegisterPlayer(request)).player.player_id == player_id

@@ -12,8 +12,9 @@ from services.kit.database import Database
 from services.player.domain import IdentityState, State
 from services.player.store import players
 from tests.factories.player import changed, registration
-from tests.player.doubles import until
-from tests.player.world import Player, World, refusal
+from tests.kit.refusals import told
+from tests.kit.waiting import until
+from tests.player.world import Player, World
 
 HOLD = timedelta(minutes=15)
 
@@ -68,7 +69,7 @@ async def test_request_id_with_other_content_is_refused(
 ) -> None:
     request = registration()
     await world.stub().RegisterPlayer(request)
-    found = await refusal(world.stub().RegisterPlayer(changed(request, **{field: value})))
+    found = await told(world.stub().RegisterPlayer(changed(request, **{field: value})))
     assert found.code is grpc.StatusCode.ALREADY_EXISTS
     assert found.reason == "REQUEST_ID_REUSED"
     assert found.metadata == {"request_id": request.request_id}
@@ -91,7 +92,7 @@ async def test_person_or_address_with_an_account_is_refused(
     first = registration(email="erika@example.com")
     await world.stub().RegisterPlayer(first)
     again = changed(first, request_id=registration().request_id, **same)
-    found = await refusal(world.stub().RegisterPlayer(again))
+    found = await told(world.stub().RegisterPlayer(again))
     assert found.code is grpc.StatusCode.ALREADY_EXISTS
     assert found.reason == "ALREADY_REGISTERED"
     assert found.metadata == {}
@@ -166,7 +167,7 @@ async def test_registration_that_may_not_be_is_refused_and_leaves_nothing(
     metadata: dict[str, str] | str,
 ) -> None:
     request = registration(**changes)
-    found = await refusal(world.stub().RegisterPlayer(request))
+    found = await told(world.stub().RegisterPlayer(request))
     wanted = {"fields": metadata} if isinstance(metadata, str) else metadata
     assert (found.code.name, found.reason, found.metadata) == (code, reason, wanted)
     assert world.security.credentials == {}
@@ -177,7 +178,7 @@ async def test_birthday_decides_in_utc(world: World) -> None:
     # 2027-01-14 23:59 UTC is the 15th in Berlin already.
     world.clock.advance(-timedelta(hours=12, minutes=1))
     request = registration(date_of_birth="2009-01-15")
-    assert (await refusal(world.stub().RegisterPlayer(request))).reason == "UNDER_AGE"
+    assert (await told(world.stub().RegisterPlayer(request))).reason == "UNDER_AGE"
     world.clock.advance(timedelta(minutes=1))
     answer = await world.stub().RegisterPlayer(request)
     assert answer.player.state == Player.STATE_ACTIVE
@@ -191,7 +192,7 @@ async def test_registration_that_was_cut_is_completed_by_a_repeat(
     double = world.security if method == "CreateCredential" else world.wallet
     getattr(double.faults, fault)(method)
     request = registration()
-    found = await refusal(world.stub().RegisterPlayer(request))
+    found = await told(world.stub().RegisterPlayer(request))
     assert found.code is grpc.StatusCode.UNAVAILABLE
     assert found.reason == "UNAVAILABLE"
     assert found.metadata == {"dependency": double.__class__.__name__.lower()[: -len("double")]}
@@ -210,7 +211,7 @@ async def test_registration_outlives_a_security_that_is_too_slow(world: World) -
     port = await world.start(security_timeout=timedelta(seconds=0.3))
     gate = world.security.faults.hold("CreateCredential")
     request = registration()
-    found = await refusal(world.stub(port=port).RegisterPlayer(request))
+    found = await told(world.stub(port=port).RegisterPlayer(request))
     assert found.code is grpc.StatusCode.DEADLINE_EXCEEDED
     assert found.reason == "DEADLINE_EXCEEDED"
     gate.set()
@@ -224,23 +225,23 @@ async def test_fault_of_a_peer_is_told_without_detail_and_logged_without_the_per
     world.security.faults.fail("CreateCredential", times=1, error=ValueError("rubbish"))
     request = registration(given_name="Notinlogs", password="not-in-logs-either")
     with capture_logs() as logged:
-        found = await refusal(world.stub().RegisterPlayer(request))
+        found = await told(world.stub().RegisterPlayer(request))
     assert found.code is grpc.StatusCode.INTERNAL
     assert found.reason == "INTERNAL"
     faults = [entry for entry in logged if entry["event"] == "call failed"]
     assert len(faults) == 2, "the double's fault and Player's"
-    told = repr(faults) + "".join(
+    shown = repr(faults) + "".join(
         "".join(traceback.format_exception(entry["exc_info"])) for entry in faults
     )
     for private in (request.given_name, request.password, request.email, request.postal_address):
-        assert private not in told
+        assert private not in shown
     assert (await world.stub().RegisterPlayer(request)).player.state == Player.STATE_ACTIVE
 
 
 async def test_wallet_is_opened_later_when_nobody_repeats(world: World) -> None:
     world.wallet.faults.fail("OpenWallet")
     request = registration()
-    assert (await refusal(world.stub().RegisterPlayer(request))).reason == "UNAVAILABLE"
+    assert (await told(world.stub().RegisterPlayer(request))).reason == "UNAVAILABLE"
     player_id, _ = world.security.credentials[request.email]
     assert (await world.get(player_id)).state == Player.STATE_REGISTERING
     world.clock.advance(timedelta(seconds=10))
@@ -257,10 +258,10 @@ async def test_wallet_is_opened_later_when_nobody_repeats(world: World) -> None:
 async def test_player_who_can_log_in_completes_the_registration(world: World) -> None:
     world.security.faults.lose_answer("CreateCredential")
     request = registration()
-    assert (await refusal(world.stub().RegisterPlayer(request))).reason == "UNAVAILABLE"
+    assert (await told(world.stub().RegisterPlayer(request))).reason == "UNAVAILABLE"
     player_id, _ = world.security.credentials[request.email]
     assert (await world.get(player_id)).state == Player.STATE_REGISTERING
-    found = await refusal(world.check_play(player_id))
+    found = await told(world.check_play(player_id))
     assert (found.reason, found.metadata) == ("NOT_ACTIVE", {"state": "STATE_REGISTERING"})
 
     player = await world.verify(player_id)
@@ -312,7 +313,7 @@ async def test_refused_credential_bars_nobody(
     else:
         refused = changed(request, password="password1234")
     for _ in range(2):
-        found = await refusal(world.stub().RegisterPlayer(refused))
+        found = await told(world.stub().RegisterPlayer(refused))
         assert (found.code, found.reason) == (code, reason)
     # The same person, with what was wrong corrected: under the same id, since nothing is recorded.
     better = changed(request, email="free@example.com")
@@ -322,7 +323,7 @@ async def test_refused_credential_bars_nobody(
 async def abandon(world: World, request: player_service_pb2.RegisterPlayerRequest) -> None:
     """Leaves a registration behind whose credential exists and is not known to exist."""
     world.security.faults.lose_answer("CreateCredential")
-    assert (await refusal(world.stub().RegisterPlayer(request))).reason == "UNAVAILABLE"
+    assert (await told(world.stub().RegisterPlayer(request))).reason == "UNAVAILABLE"
 
 
 async def test_registration_under_way_holds_person_and_address(world: World) -> None:
@@ -334,7 +335,7 @@ async def test_registration_under_way_holds_person_and_address(world: World) -> 
         changed(request, request_id=fresh.request_id, email=fresh.email),
         changed(fresh, email=request.email),
     ):
-        found = await refusal(world.stub().RegisterPlayer(taken))
+        found = await told(world.stub().RegisterPlayer(taken))
         assert found.reason == "ALREADY_REGISTERED"
 
 
@@ -347,7 +348,7 @@ async def test_abandoned_registration_gives_way_to_another_address(world: World)
     player = (await world.stub().RegisterPlayer(again)).player
     assert player.email == fresh.email
     # Who comes back to the first one finds the person taken.
-    found = await refusal(world.stub().RegisterPlayer(request))
+    found = await told(world.stub().RegisterPlayer(request))
     assert found.reason == "ALREADY_REGISTERED"
 
 
@@ -361,7 +362,7 @@ async def test_abandoned_registration_goes_on_for_who_knows_the_password(world: 
     assert (player.player_id, player.given_name) == (player_id, "Corrected")
     assert player.state == Player.STATE_ACTIVE
     assert (await world.stub().RegisterPlayer(corrected)).player == player
-    found = await refusal(world.stub().RegisterPlayer(request))
+    found = await told(world.stub().RegisterPlayer(request))
     assert found.reason == "ALREADY_REGISTERED"
 
 
@@ -372,7 +373,7 @@ async def test_abandoned_registration_is_safe_from_who_does_not_know_the_passwor
     await abandon(world, request)
     world.clock.advance(HOLD)
     stranger = changed(registration(), email=request.email, password="not the password")
-    found = await refusal(world.stub().RegisterPlayer(stranger))
+    found = await told(world.stub().RegisterPlayer(stranger))
     assert found.reason == "LOGIN_TAKEN"
     player = (await world.stub().RegisterPlayer(request)).player
     assert player.given_name == request.given_name
@@ -382,7 +383,7 @@ async def test_abandoned_registration_is_safe_from_who_does_not_know_the_passwor
 async def test_two_who_follow_an_abandoned_registration_do_not_both_get_it(world: World) -> None:
     request = registration()
     world.security.faults.fail("CreateCredential")
-    assert (await refusal(world.stub().RegisterPlayer(request))).reason == "UNAVAILABLE"
+    assert (await told(world.stub().RegisterPlayer(request))).reason == "UNAVAILABLE"
     world.clock.advance(HOLD)
     followers = [changed(request, request_id=registration().request_id) for _ in range(3)]
     outcomes = await asyncio.gather(
@@ -408,7 +409,7 @@ async def test_credential_that_comes_after_the_hold_does_not_displace_who_came_l
         changed(request, request_id=fresh.request_id, email=fresh.email)
     )
     gate.set()
-    assert (await refusal(late)).reason == "ALREADY_REGISTERED"
+    assert (await told(late)).reason == "ALREADY_REGISTERED"
     assert set(world.wallet.wallets) == {winner.player.player_id}
 
 
@@ -448,5 +449,5 @@ async def test_operator_decides_on_countries(
     if allowed:
         assert (await call).player.country_code == country
     else:
-        found = await refusal(call)
+        found = await told(call)
         assert (found.reason, found.metadata) == ("COUNTRY_NOT_ALLOWED", {"country_code": country})

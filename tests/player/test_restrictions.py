@@ -8,8 +8,10 @@ from croupier.player.v1 import player_service_pb2
 
 from services.kit.database import Database
 from tests.factories.player import registration
-from tests.player.doubles import refused, until
-from tests.player.world import Player, World, refusal
+from tests.kit.refusals import told
+from tests.kit.waiting import until
+from tests.player.doubles import refused
+from tests.player.world import Player, World
 
 UNKNOWN = "0198c0de-0000-7000-8000-000000000001"
 DAY = timedelta(days=1)
@@ -40,16 +42,16 @@ async def test_exclusion_without_end_is_for_ever(world: World) -> None:
     assert not player.exclusion.HasField("end_time")
     world.clock.advance(timedelta(days=36_500))
     assert await world.get(player_id) == player
-    found = await refusal(world.check_play(player_id))
+    found = await told(world.check_play(player_id))
     assert (found.reason, found.metadata) == ("EXCLUDED", {"end_time": ""})
-    found = await refusal(world.exclude(player_id, 10 * DAY))
+    found = await told(world.exclude(player_id, 10 * DAY))
     assert (found.reason, found.metadata) == ("EXCLUSION_NOT_SHORTENED", {"end_time": ""})
 
 
 async def test_exclusion_is_prolonged_and_never_shortened(world: World) -> None:
     player_id = (await world.verified()).player_id
     first = await world.exclude(player_id, 7 * DAY)
-    found = await refusal(world.exclude(player_id, 7 * DAY - timedelta(microseconds=1)))
+    found = await told(world.exclude(player_id, 7 * DAY - timedelta(microseconds=1)))
     assert found.code is grpc.StatusCode.FAILED_PRECONDITION
     assert found.reason == "EXCLUSION_NOT_SHORTENED"
     assert found.metadata == {"end_time": "2027-01-22T12:00:00Z"}
@@ -71,9 +73,7 @@ async def test_exclusion_that_ends_too_soon_or_never_was_a_time_is_refused(
     request = player_service_pb2.ExcludePlayerRequest()
     request.end_time.seconds = int(world.clock.now().timestamp()) + seconds
     request.end_time.nanos = nanos
-    found = await refusal(
-        world.stub().ExcludePlayer(request, metadata=world.tokens.player(player_id))
-    )
+    found = await told(world.stub().ExcludePlayer(request, metadata=world.tokens.player(player_id)))
     assert found.code is grpc.StatusCode.INVALID_ARGUMENT
     assert (found.reason, found.metadata) == ("INVALID_REQUEST", {"fields": "end_time"})
     assert world.wallet.of(player_id) == FREE
@@ -94,7 +94,7 @@ async def test_exclusion_ends_by_itself(world: World) -> None:
     player_id = (await world.verified()).player_id
     await world.exclude(player_id, DAY)
     world.clock.advance(DAY - timedelta(microseconds=1))
-    assert (await refusal(world.check_play(player_id))).reason == "EXCLUDED"
+    assert (await told(world.check_play(player_id))).reason == "EXCLUDED"
     assert world.wallet.of(player_id) == EXCLUDED
     world.clock.advance(timedelta(microseconds=1))
     assert not (await world.get(player_id)).HasField("exclusion")
@@ -111,7 +111,7 @@ async def test_blocked_player_is_restricted_and_logged_out_before_the_answer(wor
     assert player.state == Player.STATE_BLOCKED
     assert world.wallet.of(player_id) == BLOCKED
     assert world.security.ended == [player_id]
-    found = await refusal(world.check_play(player_id))
+    found = await told(world.check_play(player_id))
     assert found.code is grpc.StatusCode.FAILED_PRECONDITION
     assert (found.reason, found.metadata) == ("NOT_ACTIVE", {"state": "STATE_BLOCKED"})
 
@@ -148,7 +148,7 @@ async def test_exclusion_outlives_a_block(world: World) -> None:
     assert world.wallet.of(player_id) == BLOCKED
     await world.unblock(player_id)
     assert world.wallet.of(player_id) == EXCLUDED
-    assert (await refusal(world.check_play(player_id))).reason == "EXCLUDED"
+    assert (await told(world.check_play(player_id))).reason == "EXCLUDED"
 
 
 async def test_exclusion_that_ends_during_a_block_leaves_the_block(world: World) -> None:
@@ -181,7 +181,7 @@ async def test_operator_methods_admit_the_declared_roles_only(world: World) -> N
     ]
     for method, request in requests.items():
         for metadata, code, reason in rows:
-            found = await refusal(getattr(world.stub(), method)(request, metadata=metadata))
+            found = await told(getattr(world.stub(), method)(request, metadata=metadata))
             assert (found.code, found.reason) == (code, reason), method
         for role in ("admin", "compliance"):
             await getattr(world.stub(), method)(request, metadata=world.tokens.operator(role))
@@ -233,7 +233,7 @@ async def test_block_and_unblock_of_nobody_or_without_reason_are_refused(
             metadata=operator,
         ),
     ):
-        found = await refusal(call)
+        found = await told(call)
         assert (found.code, found.reason, found.metadata) == (code, refused_as, metadata)
 
 
@@ -241,10 +241,10 @@ async def test_block_and_unblock_of_nobody_or_without_reason_are_refused(
 async def test_exclusion_is_completed_by_a_repeat(world: World, fault: str) -> None:
     player_id = (await world.verified()).player_id
     getattr(world.wallet.faults, fault)("SetRestrictions")
-    found = await refusal(world.exclude(player_id, DAY))
+    found = await told(world.exclude(player_id, DAY))
     assert found.code is grpc.StatusCode.UNAVAILABLE
     assert (found.reason, found.metadata) == ("UNAVAILABLE", {"dependency": "wallet"})
-    assert (await refusal(world.check_play(player_id))).reason == "EXCLUDED"
+    assert (await told(world.check_play(player_id))).reason == "EXCLUDED"
     player = await world.exclude(player_id, DAY)
     assert player.HasField("exclusion")
     assert world.wallet.of(player_id) == EXCLUDED
@@ -253,7 +253,7 @@ async def test_exclusion_is_completed_by_a_repeat(world: World, fault: str) -> N
 async def test_exclusion_reaches_the_wallet_when_nobody_repeats(world: World) -> None:
     player_id = (await world.verified()).player_id
     world.wallet.faults.fail("SetRestrictions")
-    assert (await refusal(world.exclude(player_id, DAY))).reason == "UNAVAILABLE"
+    assert (await told(world.exclude(player_id, DAY))).reason == "UNAVAILABLE"
     assert world.wallet.of(player_id) == FREE
     world.clock.advance(LATER)
     await until(lambda: world.wallet.of(player_id) == EXCLUDED)
@@ -262,7 +262,7 @@ async def test_exclusion_reaches_the_wallet_when_nobody_repeats(world: World) ->
 async def test_block_stops_money_even_if_sessions_cannot_be_ended(world: World) -> None:
     player_id = (await world.verified()).player_id
     world.security.faults.fail("EndLoginSessions")
-    found = await refusal(world.block(player_id))
+    found = await told(world.block(player_id))
     assert (found.reason, found.metadata) == ("UNAVAILABLE", {"dependency": "security"})
     assert world.wallet.of(player_id) == BLOCKED
     assert world.security.ended == []
@@ -274,7 +274,7 @@ async def test_block_stops_money_even_if_sessions_cannot_be_ended(world: World) 
 async def test_block_ends_sessions_even_if_the_wallet_is_away(world: World) -> None:
     player_id = (await world.verified()).player_id
     world.wallet.faults.fail("SetRestrictions")
-    found = await refusal(world.block(player_id))
+    found = await told(world.block(player_id))
     assert (found.reason, found.metadata) == ("UNAVAILABLE", {"dependency": "wallet"})
     assert world.security.ended == [player_id]
     assert (await world.block(player_id)).state == Player.STATE_BLOCKED
@@ -284,7 +284,7 @@ async def test_block_ends_sessions_even_if_the_wallet_is_away(world: World) -> N
 async def test_block_stands_before_and_after_a_registration_is_completed(world: World) -> None:
     world.security.faults.fail("CreateCredential")
     request = registration()
-    assert (await refusal(world.stub().RegisterPlayer(request))).reason == "UNAVAILABLE"
+    assert (await told(world.stub().RegisterPlayer(request))).reason == "UNAVAILABLE"
     database = Database(world.database_url, schema="player")
     async with database.snapshot() as connection:
         rows = await connection.exec_driver_sql("SELECT player_id FROM player")
@@ -296,7 +296,7 @@ async def test_block_stands_before_and_after_a_registration_is_completed(world: 
     # What an operator has acted upon gives way to nobody.
     world.clock.advance(timedelta(days=1))
     other = registration(email=request.email)
-    assert (await refusal(world.stub().RegisterPlayer(other))).reason == "ALREADY_REGISTERED"
+    assert (await told(world.stub().RegisterPlayer(other))).reason == "ALREADY_REGISTERED"
     player = (await world.stub().RegisterPlayer(request)).player
     assert (player.player_id, player.state) == (player_id, Player.STATE_BLOCKED)
     assert world.wallet.of(player_id) == BLOCKED
@@ -305,7 +305,7 @@ async def test_block_stands_before_and_after_a_registration_is_completed(world: 
 async def test_exclusion_of_a_half_registered_player_opens_the_wallet_first(world: World) -> None:
     world.wallet.faults.fail("OpenWallet")
     request = registration()
-    assert (await refusal(world.stub().RegisterPlayer(request))).reason == "UNAVAILABLE"
+    assert (await told(world.stub().RegisterPlayer(request))).reason == "UNAVAILABLE"
     player_id, _ = world.security.credentials[request.email]
     await world.exclude(player_id, DAY)
     assert world.wallet.of(player_id) == EXCLUDED
@@ -316,7 +316,7 @@ async def test_change_that_arrives_late_does_not_undo_a_newer_one(world: World) 
     slow = await world.start(wallet_timeout=timedelta(seconds=0.3))
     player_id = (await world.verified()).player_id
     gate = world.wallet.faults.hold("SetRestrictions")
-    found = await refusal(world.block(player_id, port=slow))
+    found = await told(world.block(player_id, port=slow))
     assert (found.reason, found.metadata) == ("UNAVAILABLE", {"dependency": "wallet"})
     # The block is in doubt: it is settled before anything newer may go.
     await world.unblock(player_id)
@@ -330,10 +330,10 @@ async def test_change_that_arrives_late_does_not_undo_a_newer_one(world: World) 
 async def test_changes_that_never_left_are_skipped(world: World) -> None:
     world.wallet.faults.fail("OpenWallet", times=100)
     request = registration()
-    assert (await refusal(world.stub().RegisterPlayer(request))).reason == "UNAVAILABLE"
+    assert (await told(world.stub().RegisterPlayer(request))).reason == "UNAVAILABLE"
     player_id, _ = world.security.credentials[request.email]
     for change in (world.block, world.unblock, world.block):
-        assert (await refusal(change(player_id))).reason == "UNAVAILABLE"
+        assert (await told(change(player_id))).reason == "UNAVAILABLE"
     world.wallet.faults.heal()
     await world.exclude(player_id, DAY)
     assert world.wallet.of(player_id) == BLOCKED
@@ -372,12 +372,12 @@ async def test_wallet_ends_with_the_newest_of_many_changes_at_once(world: World)
 async def test_player_whose_change_is_refused_keeps_nobody_waiting(world: World) -> None:
     stuck, other = sorted([(await world.register()).player_id, (await world.register()).player_id])
     world.wallet.faults.fail("SetRestrictions")
-    assert (await refusal(world.exclude(stuck, DAY))).reason == "UNAVAILABLE"
+    assert (await told(world.exclude(stuck, DAY))).reason == "UNAVAILABLE"
     world.wallet.faults.fail("SetRestrictions")
-    assert (await refusal(world.exclude(other, DAY))).reason == "UNAVAILABLE"
+    assert (await told(world.exclude(other, DAY))).reason == "UNAVAILABLE"
     # The wallet that knows nothing of the first player refuses for good.
     del world.wallet.wallets[stuck]
-    found = await refusal(world.exclude(stuck, DAY))
+    found = await told(world.exclude(stuck, DAY))
     assert (found.code, found.reason) == (grpc.StatusCode.INTERNAL, "INTERNAL")
     world.clock.advance(LATER)
     await until(lambda: world.wallet.of(other) == EXCLUDED)
@@ -386,7 +386,7 @@ async def test_player_whose_change_is_refused_keeps_nobody_waiting(world: World)
 async def test_upkeep_survives_faults_of_all_kinds(world: World) -> None:
     player_id = (await world.register()).player_id
     world.wallet.faults.fail("SetRestrictions")
-    assert (await refusal(world.exclude(player_id, DAY))).reason == "UNAVAILABLE"
+    assert (await told(world.exclude(player_id, DAY))).reason == "UNAVAILABLE"
     error = refused(grpc.StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED")
     world.wallet.faults.fail("SetRestrictions", times=2, error=error)
     world.clock.advance(LATER)

@@ -1,7 +1,7 @@
 """A Player service between doubles, as its tests see it."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -14,9 +14,7 @@ from services.kit.ids import new_id
 from services.player.settings import Settings
 from tests.conftest import Connect
 from tests.factories.player import registration
-from tests.kit import refusals
 from tests.kit.clock import ManualClock
-from tests.kit.refusals import Refusal
 from tests.kit.tokens import TokenIssuer
 from tests.player.doubles import SecurityDouble, WalletDouble
 
@@ -138,9 +136,3 @@ def player_settings(authority: DevelopmentAuthority, database_url: str, **change
             **changes,
         },
     )
-
-
-async def refusal(call: Awaitable[Any]) -> Refusal:
-    """Awaits a call that must be refused; the reason is without its prefix."""
-    refused = await refusals.refusal(call)
-    return replace(refused, reason=refused.reason.removeprefix("ERROR_REASON_"))

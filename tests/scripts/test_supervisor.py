@@ -3,8 +3,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,6 +10,7 @@ import pytest
 import scripts.mesh.guard
 from scripts.mesh.child import Program
 from scripts.mesh.supervisor import StartFailedError, Supervisor
+from tests.kit.waiting import until
 
 # Says that it runs, and on SIGTERM that it was asked to stop.
 OBEDIENT = """
@@ -68,13 +67,6 @@ def journal(tmp_path: Path) -> Journal:
     return Journal(tmp_path)
 
 
-async def eventually(condition: Callable[[], bool], within_s: float = 20.0) -> None:
-    deadline = time.monotonic() + within_s
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        await asyncio.sleep(0.02)
-
-
 def ignore(name: str, said: str) -> None:
     del name, said
 
@@ -110,8 +102,8 @@ async def test_killed_program_is_started_again_and_reported(
     await supervisor.start(ignore)
     first = supervisor.pids["a"]
     os.kill(first, signal.SIGKILL)
-    await eventually(lambda: journal.lines() == ["started a", "started a"])
-    await eventually(lambda: len(journal.reports) == 2)
+    await until(lambda: journal.lines() == ["started a", "started a"])
+    await until(lambda: len(journal.reports) == 2)
     assert supervisor.pids["a"] != first
     await supervisor.stop()
     assert journal.lines() == ["started a", "started a", "stopped a"]
@@ -195,7 +187,7 @@ time.sleep(60)
     await supervisor.start(ignore)
     flag.touch()
     os.kill(supervisor.pids["a"], signal.SIGKILL)
-    await eventually(lambda: any("It keeps failing" in said for _, said in journal.reports))
+    await until(lambda: any("It keeps failing" in said for _, said in journal.reports))
     await supervisor.stop()
     [said] = [said for _, said in journal.reports if "It keeps failing" in said]
     assert said.splitlines()[1:] == ["    error: no such database"]
@@ -214,7 +206,7 @@ async def test_program_sees_only_the_environment_that_is_meant_for_it(
     supervisor = Supervisor([program], logs=tmp_path, report=ignore)
     await supervisor.start(ignore)
     log = tmp_path / "env.log"
-    await eventually(lambda: b"\n" in log.read_bytes())
+    await until(lambda: b"\n" in log.read_bytes())
     await supervisor.stop()
     seen = log.read_text().splitlines()[0]
     assert "'MINE'" in seen
@@ -245,13 +237,13 @@ asyncio.run(main())
     assert supervisor.stdin is not None
     assert supervisor.stdout is not None
     pid = int(supervisor.stdout.readline())
-    await eventually(lambda: journal.lines() == ["started a"])
+    await until(lambda: journal.lines() == ["started a"])
     assert is_alive(pid)
     supervisor.kill()
     supervisor.wait()
     supervisor.stdin.close()
     supervisor.stdout.close()
-    await eventually(lambda: not is_alive(pid))
+    await until(lambda: not is_alive(pid))
     assert journal.lines() == ["started a"]
 
 
@@ -261,7 +253,7 @@ async def test_program_dies_with_its_caller_where_the_kernel_does_not_help(
     guard = start(watched(journal.program("a")))
     assert guard.stdin is not None
     assert guard.stdout is not None
-    await eventually(lambda: journal.lines() == ["started a"])
+    await until(lambda: journal.lines() == ["started a"])
     guard.stdin.close()
     guard.stdout.close()
     assert await asyncio.to_thread(guard.wait, 20) == 128 + signal.SIGKILL
@@ -271,7 +263,7 @@ async def test_guard_passes_the_request_to_stop_on(journal: Journal) -> None:
     guard = start(watched(journal.program("a")))
     assert guard.stdin is not None
     assert guard.stdout is not None
-    await eventually(lambda: journal.lines() == ["started a"])
+    await until(lambda: journal.lines() == ["started a"])
     guard.terminate()
     assert await asyncio.to_thread(guard.wait, 20) == 0
     guard.stdin.close()

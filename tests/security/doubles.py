@@ -15,7 +15,6 @@ import grpc
 from croupier.event.v1.event_pb2 import Event
 from croupier.game.v1 import game_service_pb2, game_service_pb2_grpc
 from croupier.security.v1 import security_service_pb2, security_service_pb2_grpc
-from google.rpc import error_details_pb2
 
 from scripts.mesh.pki import DevelopmentAuthority
 from services.kit.database import Database
@@ -40,8 +39,8 @@ from tests.factories.security import (
     login,
     settings,
 )
-from tests.kit import refusals
 from tests.kit.clock import ManualClock
+from tests.kit.refusals import told
 from tests.kit.tokens import TokenIssuer
 
 
@@ -237,19 +236,10 @@ def first_operator(folder: Path) -> dict[str, Any]:
     return {"first_operator_email": OPERATOR_EMAIL, "first_operator_password_file": file}
 
 
-async def refusal(call: Awaitable[Any]) -> tuple[grpc.StatusCode, error_details_pb2.ErrorInfo]:
-    refused = await refusals.refusal(call)
-    return refused.code, refused.info
-
-
 async def refused(call: Awaitable[Any], code: str, reason: str, **metadata: str) -> None:
     """Asserts all that a caller sees of a refusal."""
-    found, info = await refusal(call)
-    assert (found.name, info.reason, dict(info.metadata)) == (
-        code,
-        f"ERROR_REASON_{reason}",
-        metadata,
-    )
+    found = await told(call)
+    assert (found.code.name, found.reason, found.metadata) == (code, reason, metadata)
 
 
 def moment(timestamp: Any) -> datetime:

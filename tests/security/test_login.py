@@ -18,7 +18,8 @@ from tests.factories.security import (
     login,
     refresh,
 )
-from tests.security.doubles import Security, moment, refusal, refused
+from tests.kit.refusals import told
+from tests.security.doubles import Security, moment, refused
 
 MINUTE = timedelta(minutes=1)
 WRONG = "another password"
@@ -74,8 +75,8 @@ async def test_previous_login_is_told(security: Security) -> None:
 
 async def test_unknown_address_and_wrong_password_look_the_same(security: Security) -> None:
     await security.register()
-    wrong = await refusal(security.login(EMAIL, WRONG))
-    unknown = await refusal(security.login("nobody@players.example", WRONG))
+    wrong = await told(security.login(EMAIL, WRONG))
+    unknown = await told(security.login("nobody@players.example", WRONG))
     assert wrong == unknown
     await refused(security.login(EMAIL, WRONG), "UNAUTHENTICATED", "LOGIN_REFUSED")
 
@@ -148,8 +149,8 @@ async def test_failures_count_for_thirty_minutes(security: Security) -> None:
     await fail(security)
     await security.login()
     await fail(security, 3)
-    code, _ = await refusal(security.login())
-    assert code.name == "PERMISSION_DENIED"
+    refusal = await told(security.login())
+    assert refusal.code.name == "PERMISSION_DENIED"
 
 
 async def test_lock_ends_after_thirty_minutes_whatever_was_tried_meanwhile(
@@ -167,8 +168,8 @@ async def test_lock_ends_after_thirty_minutes_whatever_was_tried_meanwhile(
 
 
 async def refused_as_locked(security: Security) -> None:
-    code, info = await refusal(security.login())
-    assert (code.name, info.reason) == ("PERMISSION_DENIED", "ERROR_REASON_CREDENTIAL_LOCKED")
+    refusal = await told(security.login())
+    assert (refusal.code.name, refusal.reason) == ("PERMISSION_DENIED", "CREDENTIAL_LOCKED")
 
 
 async def test_locked_credential_does_not_help_a_guesser(security: Security) -> None:
@@ -186,11 +187,11 @@ async def test_guesses_made_at_once_are_all_counted(security: Security) -> None:
 
     async def guess(password: str) -> tuple[str, str]:
         await gate.wait()
-        code, info = await refusal(security.login(EMAIL, password))
-        return code.name, info.reason
+        refusal = await told(security.login(EMAIL, password))
+        return refusal.code.name, refusal.reason
 
     answers = await asyncio.gather(*(guess(f"{WRONG} {number}") for number in range(8)))
-    assert set(answers) == {("UNAUTHENTICATED", "ERROR_REASON_LOGIN_REFUSED")}
+    assert set(answers) == {("UNAUTHENTICATED", "LOGIN_REFUSED")}
     failed = [event.login_failed.locked for event in await security.events()]
     assert failed == [False, False, True, True, True, True, True, True]
     await refused(security.login(), "UNAUTHENTICATED", "LOGIN_REFUSED")
@@ -253,11 +254,11 @@ async def test_logins_beyond_the_bound_are_refused_as_overload(idle: Security) -
 
     async def guess() -> str:
         await gate.wait()
-        code, info = await refusal(idle.login("nobody@players.example", WRONG))
-        return f"{code.name} {info.reason}"
+        refusal = await told(idle.login("nobody@players.example", WRONG))
+        return f"{refusal.code.name} {refusal.reason}"
 
     answers = set(await asyncio.gather(*(guess() for _ in range(4))))
-    assert "RESOURCE_EXHAUSTED ERROR_REASON_OVERLOADED" in answers
+    assert "RESOURCE_EXHAUSTED OVERLOADED" in answers
     await idle.login()
 
 

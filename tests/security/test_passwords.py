@@ -15,9 +15,10 @@ from tests.factories.security import (
     PASSWORD,
     refresh,
 )
-from tests.kit.feeds import until
+from tests.kit.refusals import told
 from tests.kit.tokens import TokenIssuer
-from tests.security.doubles import UNAVAILABLE, LoggedIn, Security, refusal, refused
+from tests.kit.waiting import until
+from tests.security.doubles import UNAVAILABLE, LoggedIn, Security, refused
 from tests.security.test_login import MINUTE, WRONG, fail, hashes
 from tests.security.test_second_factor import code_at, enrolled, wrong_code
 from tests.security.test_sessions import LOGOUT, OFTEN, refresh_refused, session_of
@@ -97,8 +98,8 @@ async def test_wrong_old_passwords_lock_like_those_of_a_login(security: Security
     for _ in range(2):
         await refused(change(security, player, WRONG), "UNAUTHENTICATED", "PASSWORD_REFUSED")
     for attempt in (change(security, player), security.login()):
-        code, info = await refusal(attempt)
-        assert (code.name, info.reason) == ("PERMISSION_DENIED", "ERROR_REASON_CREDENTIAL_LOCKED")
+        refusal = await told(attempt)
+        assert (refusal.code.name, refusal.reason) == ("PERMISSION_DENIED", "CREDENTIAL_LOCKED")
     # What can be tried during a lock is as bounded as at the login.
     for _ in range(3):
         await refused(change(security, player, WRONG), "UNAUTHENTICATED", "PASSWORD_REFUSED")

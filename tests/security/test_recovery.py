@@ -21,15 +21,15 @@ from tests.factories.security import (
     PASSWORD,
     refresh,
 )
-from tests.kit.feeds import until
+from tests.kit.refusals import told
 from tests.kit.tokens import TokenIssuer
+from tests.kit.waiting import until
 from tests.security.doubles import (
     UNAVAILABLE,
     LoggedIn,
     Security,
     first_operator,
     moment,
-    refusal,
     refused,
 )
 from tests.security.test_login import MINUTE, WRONG, fail, refused_as_locked
@@ -384,8 +384,8 @@ async def test_codes_cannot_be_guessed_with_a_reset(security: Security) -> None:
             "UNAUTHENTICATED",
             "TOTP_REFUSED",
         )
-    code, info = await refusal(reset(security, token, code=code_at(security, secret)))
-    assert (code.name, info.reason) == ("PERMISSION_DENIED", "ERROR_REASON_CREDENTIAL_LOCKED")
+    refusal = await told(reset(security, token, code=code_at(security, secret)))
+    assert (refusal.code.name, refusal.reason) == ("PERMISSION_DENIED", "CREDENTIAL_LOCKED")
     # An operator who knows the person ends the lock, and the token is still good.
     await unlock(security, operator, player.player_id)
     await reset(security, token, code=code_at(security, secret))

@@ -7,8 +7,9 @@ from sqlalchemy import select
 
 from services.security.tables import LOGIN_SESSION, REFRESH_TOKEN
 from tests.factories.security import refresh
-from tests.kit.feeds import until
-from tests.security.doubles import UNAVAILABLE, LoggedIn, Security, first_operator, refusal
+from tests.kit.refusals import told
+from tests.kit.waiting import until
+from tests.security.doubles import UNAVAILABLE, LoggedIn, Security, first_operator
 from tests.security.test_sessions import LOGOUT, OFTEN, refresh_refused, session_of
 
 DAY = timedelta(days=1)
@@ -69,7 +70,7 @@ async def test_session_of_whose_end_game_does_not_know_is_kept(idle: Security) -
     security = await start(idle)
     player = await security.player()
     security.game.failure = UNAVAILABLE
-    await refusal(security.edge.Logout(LOGOUT, metadata=player.metadata))
+    await told(security.edge.Logout(LOGOUT, metadata=player.metadata))
     security.clock.advance(3 * DAY)
     asked = security.game.asked
     # A whole round of the upkeep has passed by the second question.

@@ -7,8 +7,9 @@ import pyotp
 from croupier.security.v1 import security_service_pb2
 
 from tests.factories.security import EMAIL, PASSWORD
+from tests.kit.refusals import told
 from tests.kit.tokens import TokenIssuer
-from tests.security.doubles import UNAVAILABLE, LoggedIn, Security, refusal, refused
+from tests.security.doubles import UNAVAILABLE, LoggedIn, Security, refused
 
 STEP = timedelta(seconds=30)
 MINUTE = timedelta(minutes=1)
@@ -129,8 +130,8 @@ async def test_wrong_codes_lock_like_wrong_passwords(security: Security) -> None
             "UNAUTHENTICATED",
             "TOTP_REFUSED",
         )
-    code, info = await refusal(security.login(EMAIL, PASSWORD, code_at(security, secret)))
-    assert (code.name, info.reason) == ("PERMISSION_DENIED", "ERROR_REASON_CREDENTIAL_LOCKED")
+    refusal = await told(security.login(EMAIL, PASSWORD, code_at(security, secret)))
+    assert (refusal.code.name, refusal.reason) == ("PERMISSION_DENIED", "CREDENTIAL_LOCKED")
     security.clock.advance(30 * MINUTE)
     await security.login(EMAIL, PASSWORD, code_at(security, secret))
 
@@ -185,9 +186,7 @@ async def test_code_is_six_digits(security: Security) -> None:
 async def test_access_token_of_an_ended_session_enrols_nothing(security: Security) -> None:
     player = await security.player()
     security.game.failure = UNAVAILABLE
-    await refusal(
-        security.edge.Logout(security_service_pb2.LogoutRequest(), metadata=player.metadata)
-    )
+    await told(security.edge.Logout(security_service_pb2.LogoutRequest(), metadata=player.metadata))
     await refused(enroll(security, player), "UNAUTHENTICATED", "CREDENTIAL_INVALID")
     await refused(confirm(security, player, "123456"), "UNAUTHENTICATED", "CREDENTIAL_INVALID")
 

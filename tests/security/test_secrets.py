@@ -27,7 +27,8 @@ from tests.factories.security import (
     login,
     refresh,
 )
-from tests.security.doubles import LoggedIn, Security, refusal
+from tests.kit.refusals import told
+from tests.security.doubles import LoggedIn, Security
 
 
 async def use_everything(security: Security) -> list[str]:
@@ -60,9 +61,9 @@ async def use_everything(security: Security) -> list[str]:
         security_service_pb2.CreateApiKeyRequest(provider_id="acme"),
         metadata=operator,
     )
-    await refusal(security.login(EMAIL, "a wrong password"))
-    await refusal(security.login(EMAIL, PASSWORD, "000000"))
-    await refusal(security.edge.RefreshToken(refresh(player.tokens.refresh_token)))
+    await told(security.login(EMAIL, "a wrong password"))
+    await told(security.login(EMAIL, PASSWORD, "000000"))
+    await told(security.edge.RefreshToken(refresh(player.tokens.refresh_token)))
     return [
         PASSWORD,
         OPERATOR_PASSWORD,
@@ -133,8 +134,8 @@ async def test_fault_during_a_login_tells_no_secret(
     await security.register()
     async with security.database.transaction() as connection:
         await connection.execute(text("DROP TABLE login_failure"))
-    code, info = await refusal(security.login())
-    assert (code.name, info.reason) == ("INTERNAL", "ERROR_REASON_INTERNAL")
+    refusal = await told(security.login())
+    assert (refusal.code.name, refusal.reason) == ("INTERNAL", "INTERNAL")
     printed = printed_logs()
     assert "call failed" in printed
     assert "login_failure" in printed

@@ -18,8 +18,9 @@ from tests.factories.security import (
     bearer,
     refresh,
 )
-from tests.kit.feeds import until
+from tests.kit.refusals import told
 from tests.kit.tokens import TokenIssuer
+from tests.kit.waiting import until
 from tests.security.doubles import (
     OVERLOADED,
     UNAVAILABLE,
@@ -27,7 +28,6 @@ from tests.security.doubles import (
     Security,
     first_operator,
     moment,
-    refusal,
     refused,
 )
 
@@ -414,8 +414,8 @@ async def test_ending_all_sessions_while_game_is_away_is_completed_by_a_repeat(
     security = await idle.start()
     player = await security.player()
     security.game.failure = UNAVAILABLE
-    code, _ = await refusal(end_all(security, player.player_id))
-    assert code.name == "UNAVAILABLE"
+    refusal = await told(end_all(security, player.player_id))
+    assert refusal.code.name == "UNAVAILABLE"
     await refresh_refused(security, player.tokens.refresh_token)
     security.game.failure = None
     assert await end_all(security, player.player_id) == 0

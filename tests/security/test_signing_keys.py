@@ -12,7 +12,7 @@ from google.protobuf.json_format import MessageToDict
 
 from services.security.sealing import KeyFileError, SealBrokenError
 from tests.factories.security import KEY_ENCRYPTION_KEY
-from tests.kit.feeds import until
+from tests.kit.waiting import until
 from tests.security.doubles import Security
 
 MINUTE = timedelta(minutes=1)

@@ -1,6 +1,5 @@
 """Makes spans and sends them, as requests of our own making."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 
 import grpc.aio
@@ -16,6 +15,7 @@ from services.kit.clock import to_micros
 from services.trace.receiver import SERVICE_NAME
 from services.trace.server import Running
 from tests.kit.clock import ManualClock
+from tests.kit.waiting import until
 
 AttributeValue = str | bool | int | float
 
@@ -108,13 +108,3 @@ def exporter_of(channel: grpc.aio.Channel) -> Callable[..., Awaitable[bytes]]:
     return channel.unary_unary(
         f"/{SERVICE_NAME}/Export", request_serializer=None, response_deserializer=None
     )
-
-
-async def until(condition: Callable[[], bool | Awaitable[bool]]) -> None:
-    """Waits until a condition holds, and fails if it does not in time."""
-    async with asyncio.timeout(_WAIT_S_MAX):
-        while True:
-            held = condition()
-            if held is True or (not isinstance(held, bool) and await held):
-                return
-            await asyncio.sleep(0.01)

@@ -12,7 +12,8 @@ from services.kit import telemetry
 from services.kit.server import export_traces
 from services.kit.settings import ServerSettings
 from services.trace.server import Running
-from tests.trace.sending import counter, until
+from tests.kit.waiting import until
+from tests.trace.sending import counter
 
 TRACE_ID = "ab" * 16
 EDGE = telemetry.RemoteSpan(f"00-{TRACE_ID}-{'cd' * 8}-01")

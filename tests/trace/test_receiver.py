@@ -23,8 +23,9 @@ from opentelemetry.trace import SpanKind
 
 from services.trace.receiver import REQUEST_BYTES_MAX, SERVICE_NAME
 from services.trace.server import Running
+from tests.kit.waiting import until
 from tests.trace.conftest import StartBackend
-from tests.trace.sending import START_NS, counter, exporter_of, post, request, send, span, until
+from tests.trace.sending import START_NS, counter, exporter_of, post, request, send, span
 
 PROTOBUF = {"content-type": "application/x-protobuf"}
 JSON = {"content-type": "application/json"}

@@ -1,6 +1,8 @@
 """Recomputes a ledger from its history, by means of its own, and compares.
 
-It shares no code with the planner: what it adds up are the rows that anybody may read.
+Tests of the ledger end with it. `services/wallet/verify.py` proves a ledger for its operators, and
+is itself under test; this knows nothing of it, nor of the planner. The two share only how a row is
+read and how a batch is sealed, so that a promise which one of them misreads shows in the other.
 """
 
 from collections import defaultdict

@@ -20,8 +20,8 @@ from services.wallet.backup import adopt
 from services.wallet.domain import Key, OpenWallet, Operation
 from services.wallet.service import WalletService
 from services.wallet.store import LeaseTakenError
-from tests.kit.feeds import until
 from tests.kit.postgres import PostgresServer
+from tests.kit.waiting import until
 from tests.wallet.backups import (
     CLOCK,
     PLAYER,
