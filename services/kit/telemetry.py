@@ -2,8 +2,8 @@
 
 The edge decides whether a call is sampled, and begins its trace; services follow the flag of
 `traceparent` and begin none. An unsampled call costs no span: its header is passed on as it came.
-What services do by themselves, such as to follow a feed or to fetch keys, is in no trace. Spans go
-out over OTLP, by OpenTelemetry's standard environment variables.
+What services do by themselves, such as to follow a feed, is in no trace. Spans go out over OTLP, by
+OpenTelemetry's standard environment variables. `docs/telemetry.md` lists them.
 """
 
 import re
@@ -236,13 +236,11 @@ def statement_span(  # noqa: PLR0913 (each is a fact of the statement)
         kind=SpanKind.CLIENT,
         parent=parent,
         start_ns=start_ns,
-        attributes={
-            "db.system.name": system,
-            "db.query.text": statement,
-            "db.response.returned_rows": rows,
-        },
+        attributes={"db.system.name": system, "db.query.text": statement},
     )
     if done is not parent:
+        if rows >= 0:
+            done.set_attribute("db.response.returned_rows", rows)
         if error:
             done.set_status(trace.StatusCode.ERROR, error)
         done.end(end_ns)
