@@ -4,9 +4,10 @@ A process inherits nothing. It gets the variables below, its own identity and th
 whom it calls; so whoever takes one over holds only the secrets of that one.
 """
 
+import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -61,6 +62,9 @@ _CALLS = {
     "game": ("security", "player", "wallet"),
     "analytics": ("security", "wallet"),
 }
+# Who follows the outbox of each service that has one, so that events may go behind them. In this
+# mesh nobody does: Game and Analytics follow the ledger, which is its own log and is never pruned.
+_FOLLOWERS: Mapping[str, Sequence[str]] = {"security": (), "player": (), "game": ()}
 _DRAIN_S = 2
 _EDGE_DRAIN = timedelta(seconds=2)
 _RETENTION_HOURS = 24
@@ -161,6 +165,8 @@ class Table:
             **{f"CROUPIER_{peer.upper()}_ADDRESS": self._at(peer) for peer in _CALLS[name]},
             **self._own(name),
         }
+        if name in _FOLLOWERS:
+            environment["CROUPIER_FEED_CONSUMERS"] = json.dumps(list(_FOLLOWERS[name]))
         return Program(
             name=name,
             command=(sys.executable, "-m", f"services.{name}"),

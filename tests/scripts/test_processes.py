@@ -10,6 +10,7 @@ from scripts.mesh.child import Program
 from scripts.mesh.folder import DataFolder
 from scripts.mesh.probes import Probes
 from scripts.mesh.processes import SERVICES, Options, Table
+from services.kit.feed import FeedSettings
 
 SECRETS = {
     "key-encryption-key": {"security"},
@@ -98,6 +99,14 @@ async def test_service_can_be_configured_by_what_it_gets(
     fields = {f"CROUPIER_{name.upper()}" for name in type(read).model_fields}
     unknown = {name for name in environment if name.startswith("CROUPIER_")} - fields
     assert unknown == set()
+
+
+async def test_every_outbox_is_pruned(folder: DataFolder) -> None:
+    table = await programs(folder)
+    for service in SERVICES:
+        settings = importlib.import_module(f"services.{service}.settings").Settings
+        has_outbox = issubclass(settings, FeedSettings)
+        assert ("CROUPIER_FEED_CONSUMERS" in table[service].environment) is has_outbox, service
 
 
 async def test_other_trace_backend_takes_the_place_of_the_embedded_one(folder: DataFolder) -> None:
