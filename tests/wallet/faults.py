@@ -6,7 +6,8 @@ A fault is the name of a statement, which then loses the connection, or one of:
 - `answer lost`: COMMIT is done, and the connection is lost before the answer;
 - `race at lock`: the shard's row cannot be had, though the transaction has begun;
 - `nonsense at lock`: an error that nobody expects, at the same place;
-- `refuse <statement>`: the statement is refused, and the connection stands.
+- `refuse <statement>`: the statement is refused, and the connection stands;
+- `lease taken`: the server has not noticed yet that the connection before is gone.
 """
 
 import os
@@ -16,6 +17,7 @@ from typing import Any
 from services.wallet.store import (
     CommitUnknownError,
     ConnectionLostError,
+    LeaseTakenError,
     RaceLostError,
     Session,
     open_session,
@@ -43,6 +45,9 @@ class FaultySession:
         self.rolled_back: Callable[[], Awaitable[None]] | None = None
 
     async def open(self, *, shard: int) -> None:
+        if self._is_due("lease taken"):
+            message = "lease taken"
+            raise LeaseTakenError(message)
         await self._session.open(shard=shard)
         # Counted once it has worked: a server may need a moment to notice that the connection
         # before is gone, and keeps its lease until then.

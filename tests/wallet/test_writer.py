@@ -176,6 +176,20 @@ async def test_whatever_is_lost_each_operation_has_its_effect_once(
     (await Audit.read(wallet_url)).check()
 
 
+async def test_a_lease_that_is_let_go_late_costs_no_try(
+    wallet_url: str, clock: ManualClock
+) -> None:
+    session = FaultySession(wallet_url)
+    async with ledger(wallet_url, clock, session=session) as service:
+        await open_with(service, 100)
+        session.faults = ["insert_entry", *["lease taken"] * 6, "commit lost", "lease taken"]
+        answer = await asyncio.wait_for(service.submit(Bet(amount=10, **common())), PATIENCE_S)
+        assert session.faults == []
+        assert answer.result.outcome is Outcome.APPLIED
+        assert await cash(service) == 90
+    (await Audit.read(wallet_url)).check()
+
+
 async def test_a_connection_that_keeps_failing_is_told_as_unavailable(
     wallet_url: str, clock: ManualClock
 ) -> None:
@@ -192,11 +206,13 @@ async def test_a_connection_that_keeps_failing_is_told_as_unavailable(
 
 
 @pytest.mark.parametrize("fault", ["commit lost", "insert_entry"])
+@pytest.mark.parametrize("wait", [timedelta(0), timedelta(seconds=2)], ids=str)
 async def test_a_writer_that_loses_its_connection_to_a_rival_stops(
-    wallet_url: str, clock: ManualClock, fault: str
+    wallet_url: str, clock: ManualClock, wait: timedelta, fault: str
 ) -> None:
     session = FaultySession(wallet_url)
-    deposed = WalletService(wallet_url, clock, session=session, options=IMPATIENT)
+    options = WriterOptions(lease_wait=wait)
+    deposed = WalletService(wallet_url, clock, session=session, options=options)
     await deposed.start()
     await open_with(deposed, 100)
     heir = WalletService(wallet_url, clock)

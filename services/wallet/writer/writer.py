@@ -376,23 +376,25 @@ class Writer:
         """Connects again and makes sure that this writer still reigns.
 
         Args:
-            tries: How often to try; None is for ever. What cannot be reached then may be later.
+            tries: How often it may fail; None is for ever. What cannot be reached then may be
+                later.
             doubt: The batch of which nobody knows whether it was committed.
 
         Raises:
             DeposedError: Another writer has taken the shard.
         """
         began = time.monotonic()
-        tried = 0
-        while tries is None or tried < tries:
-            tried += 1
+        failed = waited = 0
+        while tries is None or failed < tries:
             try:
                 state = await self._store.reopen()
             except (ConnectionLostError, RaceLostError) as error:
                 # The transaction that was lost may still hold the shard's row for a while.
                 _log.warning("ledger not reached", shard=self._store.shard, error=repr(error))
+                failed += 1
             except LeaseTakenError:
-                # The server may not have noticed yet that the old connection is gone.
+                # The server may not have noticed yet that the old connection is gone. It is
+                # reached, so this is no failure: either it lets go, or somebody else has it.
                 if time.monotonic() - began > self._options.lease_wait.total_seconds():
                     raise DeposedError from None
             except Exception as error:
@@ -401,7 +403,8 @@ class Writer:
             else:
                 self._head = self._agree(state, doubt)
                 return
-            await asyncio.sleep(min(_RECONNECT_PAUSE_S * tried, _RECONNECT_PAUSE_MAX_S))
+            waited += 1
+            await asyncio.sleep(min(_RECONNECT_PAUSE_S * waited, _RECONNECT_PAUSE_MAX_S))
 
     def _halt(self, error: Exception) -> _HaltError:
         _log.critical("ledger halted", shard=self._store.shard, exc_info=error)
