@@ -335,6 +335,61 @@ async def test_a_quarantine_ends(wallet_url: str, clock: ManualClock) -> None:
         assert good.result.outcome is Outcome.APPLIED
 
 
+async def test_an_operation_whose_row_is_there_already_fails_alone(
+    wallet_url: str, clock: ManualClock
+) -> None:
+    """As if it had lost a race, but one that no second look ends."""
+    database = Database(wallet_url, schema="wallet")
+    struck = PlayerId(bytes(15) + b"\x02")
+    async with ledger(wallet_url, clock) as service:
+        await open_with(service, 1000)
+        theirs = {**common(source="psp"), "player_id": struck}
+        await service.submit(OpenWallet(**{**theirs, "key": Key("t", "player", "o")}))
+        deposit = await service.submit(Deposit(amount=100, **theirs))
+        async with database.transaction() as connection:
+            # The next entry of one account, though no transfer has made it.
+            await connection.execute(
+                text(
+                    "INSERT INTO entry SELECT entry.shard, 1000000, entry.leg, entry.account_id,"
+                    " entry.account_version + 1, entry.debit_posted, entry.credit_posted,"
+                    " entry.debit_pending, entry.credit_pending, entry.balance_after"
+                    " FROM entry JOIN account ON account.account_id = entry.account_id"
+                    " WHERE entry.seq = :seq AND account.player_id IS NOT NULL"
+                ),
+                {"seq": deposit.result.seq},
+            )
+        bets = [Bet(amount=1, **common(f"b-{n}")) for n in range(64)]
+        bets[40] = Bet(amount=1, **{**common("b-40"), "player_id": struck})
+        answers = await asyncio.wait_for(service.submit_batch(bets), PATIENCE_S)
+        failed = [n for n, each in enumerate(answers) if isinstance(each, BaseException)]
+        assert failed == [40]
+        assert isinstance(answers[40], InternalError)
+        assert await cash(service) == 1000 - 63
+        with pytest.raises(InternalError):
+            await service.submit(Bet(amount=1, **common("b-40")))
+        assert service.state is WriterState.SERVING
+    await database.close()
+
+
+async def test_a_row_that_appeared_meanwhile_is_found_by_the_second_look(
+    wallet_url: str, clock: ManualClock
+) -> None:
+    database = Database(wallet_url, schema="wallet")
+    async with ledger(wallet_url, clock) as service:
+        await open_with(service, 100)
+        async with database.transaction() as connection:
+            # Another writer of the future, whose shard shares the table.
+            await connection.execute(
+                text(
+                    "INSERT INTO account SELECT 1, shard, player_id, 9, 'studio', currency_code,"
+                    " bucket, 0, 0, 0, 0, floor, 0 FROM account WHERE house_kind = 8"
+                )
+            )
+        answer = await service.submit(Bet(amount=10, **common()))
+        assert answer.result.outcome is Outcome.APPLIED
+    await database.close()
+
+
 # What must not be.
 
 

@@ -16,6 +16,7 @@ from services.wallet.store.session import (
     RaceLostError,
     Recorder,
     Row,
+    RowExistsError,
     StatementTiming,
     UnsafeSettingsError,
 )
@@ -35,7 +36,6 @@ _RACES = (
     asyncpg.SerializationError,
     asyncpg.DeadlockDetectedError,
     asyncpg.LockNotAvailableError,
-    asyncpg.UniqueViolationError,
 )
 _LOST = (
     asyncpg.PostgresConnectionError,
@@ -167,6 +167,8 @@ class PostgresSession:
     async def _guard(self, work: Awaitable[R]) -> R:
         try:
             return await work
+        except asyncpg.UniqueViolationError as error:
+            raise RowExistsError(str(error)) from error
         except Exception as error:
             if isinstance(error, _RACES):
                 raise RaceLostError(str(error)) from error

@@ -23,6 +23,13 @@ class RaceLostError(Exception):
     """The transaction lost a race. It was rolled back and may be planned again."""
 
 
+class RowExistsError(RaceLostError):
+    """A row that the transaction adds is there already.
+
+    If it lost a race, planning again finds the row. If not, no other try will do.
+    """
+
+
 class ConnectionLostError(Exception):
     """The connection failed before COMMIT was sent: nothing was committed."""
 

@@ -27,6 +27,7 @@ from services.wallet.store.session import (
     RaceLostError,
     Recorder,
     Row,
+    RowExistsError,
     StatementTiming,
     UnsafeSettingsError,
 )
@@ -152,6 +153,10 @@ class SqliteSession:
     def _run(self, sql: str, parameters: Sequence[Any] = ()) -> sqlite3.Cursor:
         try:
             return self._connected().execute(sql, parameters)
+        except sqlite3.IntegrityError as error:
+            if error.sqlite_errorcode in _EXISTS:
+                raise RowExistsError(str(error)) from error
+            raise
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY:
                 raise RaceLostError(str(error)) from error
@@ -210,6 +215,7 @@ class SqliteSession:
         self._lock_file = lock_file
 
 
+_EXISTS = frozenset({sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY})
 _LOST = frozenset(
     {
         sqlite3.SQLITE_IOERR,

@@ -28,6 +28,7 @@ from services.wallet.store import (
     LostUpdateError,
     RaceLostError,
     Recorder,
+    RowExistsError,
     Session,
     ShardState,
     ShardStore,
@@ -254,10 +255,17 @@ class Writer:
             await self._process(batch[middle:])
 
     async def _commit(self, batch: list[Waiting]) -> None:
-        """Tries a batch again after lost races and lost connections, a bounded number of times."""
+        """Tries a batch again after lost races and lost connections, a bounded number of times.
+
+        Raises:
+            RowExistsError: The last try too found a row that it was to add. No race is lost so
+                often: some unit of the batch can never be written.
+        """
+        failure: Exception | None = None
         try:
             for _ in range(_TRIES_MAX):
-                if await self._attempt(batch):
+                failure = await self._attempt(batch)
+                if failure is None:
                     return
         except DeposedError:
             await self._store.rollback()
@@ -266,20 +274,22 @@ class Writer:
         except (InvariantViolationError, LostUpdateError) as error:
             await self._store.rollback()
             raise self._halt(error) from error
+        if isinstance(failure, RowExistsError):
+            raise failure
         _fail(batch)
 
-    async def _attempt(self, batch: list[Waiting]) -> bool:
-        """Tries a batch once. Returns whether it is done; if not, nothing of it was recorded."""
+    async def _attempt(self, batch: list[Waiting]) -> Exception | None:
+        """Tries a batch once. Returns None if it is done, else why nothing of it was recorded."""
         try:
             await self._run(batch)
-        except RaceLostError:
+        except RaceLostError as error:
             await self._store.rollback()
+            return error
         except ConnectionLostError as error:
             _log.warning("ledger lost its connection", shard=self._store.shard, error=repr(error))
             await self._reconnect(tries=_RECONNECTS_MAX)
-        else:
-            return True
-        return False
+            return error
+        return None
 
     async def _run(self, batch: list[Waiting]) -> None:
         head = self._head
