@@ -2,7 +2,9 @@
 
 import asyncio
 import gc
+import os
 import signal
+import sys
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, suppress
 from typing import Any, TypeVar
@@ -31,7 +33,11 @@ _CHECK_EVERY_S = 2.0
 _CHECK_TIMEOUT_S = 1.5
 _log = structlog.get_logger()
 
+# What a process ends with that ended by itself: another run of it may serve.
+_LOST_CODE = os.EX_TEMPFAIL
+
 Check = Callable[[], Awaitable[None]]
+Loss = Callable[[], Awaitable[str]]
 SettingsT = TypeVar("SettingsT", bound=ServerSettings)
 
 
@@ -63,6 +69,7 @@ class Server:
         self._services: list[str] = []
         self._checks: list[Check] = []
         self._enders: list[Callable[[], None]] = []
+        self._losses: list[Loss] = []
         self._watch: asyncio.Task[None] | None = None
 
     def add(self, register: Callable[[Any, Any], None], servicer: object) -> None:
@@ -93,6 +100,14 @@ class Server:
         """Calls `end` before the server stops, for streams that never end by themselves."""
         self._enders.append(end)
 
+    def end_after(self, loss: Loss) -> None:
+        """Ends the process once `loss` returns, which says why; as SIGTERM would, but with code 75.
+
+        For what a process can lose and only another run can have again. What may come back, and
+        what a human must look at, is a reason to be unhealthy and not to end: see `require`.
+        """
+        self._losses.append(loss)
+
     async def start(self) -> int:
         """Starts to serve, and returns the port."""
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
@@ -108,6 +123,18 @@ class Server:
         self._watch = asyncio.create_task(self._watch_health(), name="health")
         _log.info("serving", listen=self._settings.listen, port=port, services=self._services)
         return int(port)
+
+    async def serve_until(self, stopping: asyncio.Event) -> str | None:
+        """Returns when the server must stop: None if it is told to, else what it has lost."""
+        told = asyncio.create_task(stopping.wait(), name="stopping")
+        losses = [asyncio.ensure_future(loss()) for loss in self._losses]
+        try:
+            await asyncio.wait({told, *losses}, return_when=asyncio.FIRST_COMPLETED)
+            return next((loss.result() for loss in losses if loss.done()), None)
+        finally:
+            for task in (told, *losses):
+                task.cancel()
+            await asyncio.gather(told, *losses, return_exceptions=True)
 
     async def stop(self) -> None:
         """Says NOT_SERVING, lets balancers notice, ends calls under way, then stops.
@@ -200,6 +227,8 @@ def main(
 ) -> None:
     """Runs a service until SIGTERM or SIGINT; the whole of a service's `__main__`.
 
+    It exits with 0, or with 75 if it lost what it cannot serve without: see `Server.end_after`.
+
     Args:
         name: The service's name, as in its certificate.
         settings_type: Reads the environment when it is made.
@@ -207,14 +236,14 @@ def main(
     """
     settings = settings_type()  # type: ignore[call-arg]  # pydantic reads the environment
     logs.configure(service=name, level=settings.log_level)
-    uvloop.run(_serve(name, settings, build))
+    sys.exit(uvloop.run(_serve(name, settings, build)))
 
 
 async def _serve(
     name: str,
     settings: SettingsT,
     build: Callable[[SettingsT, AsyncExitStack], Awaitable[Server]],
-) -> None:
+) -> int:
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
@@ -228,7 +257,10 @@ async def _serve(
         server = await build(settings, stack)
         await server.start()
         _spare_collections()
-        await stopping.wait()
+        lost = await server.serve_until(stopping)
+        if lost is not None:
+            _log.critical("this process ends: it can serve no more", lost=lost, code=_LOST_CODE)
         _log.info("draining")
         await server.stop()
     _log.info("stopped")
+    return 0 if lost is None else _LOST_CODE

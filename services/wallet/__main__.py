@@ -27,6 +27,7 @@ async def build(settings: Settings, stack: AsyncExitStack, clock: Clock | None =
     server.add(add_FeedServiceServicer_to_server, parts.feed)
     server.on_drain(parts.drain)
     server.require(parts.check)
+    server.end_after(parts.deposition)
     return server
 
 

@@ -1,5 +1,6 @@
 """The parts of a running Wallet service, made from its settings."""
 
+import asyncio
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
@@ -51,6 +52,16 @@ class Parts:
             raise UnavailableError(dependency=f"ledger ({self.ledger.state.value})")
         await self.ledger.database.ping()
         await self.payments_database.ping()
+
+    async def deposition(self) -> str:
+        """Returns once another writer has taken the ledger: then only a new process can serve.
+
+        It never returns for a ledger that is halted. A new process would begin as if nothing had
+        happened, and a human must look first.
+        """
+        if await self.ledger.wait_ended() is not WriterState.DEPOSED:
+            await asyncio.get_running_loop().create_future()
+        return "another writer has taken the ledger"
 
 
 async def assemble(settings: Settings, stack: AsyncExitStack, *, clock: Clock) -> Parts:

@@ -101,6 +101,10 @@ class WalletService:
         """What the writer is doing: the service is healthy while it is SERVING."""
         return self._writer.state
 
+    async def wait_ended(self) -> WriterState:
+        """Returns once the writer serves no more, whether it was told to or not."""
+        return await self._writer.wait_ended()
+
     @property
     def database(self) -> Database:
         """The read side's database, for health checks and instrumentation."""

@@ -347,6 +347,26 @@ async def test_server_is_not_serving_while_a_requirement_fails(
         await server.stop()
 
 
+async def test_server_stops_when_it_is_told_to_or_has_lost_what_it_needs(
+    authority: DevelopmentAuthority,
+) -> None:
+    server = Server(settings(authority))
+    stopping, lost = asyncio.Event(), asyncio.Event()
+
+    async def loss() -> str:
+        await lost.wait()
+        return "the ledger"
+
+    server.end_after(loss)
+    serving = asyncio.ensure_future(server.serve_until(stopping))
+    stopping.set()
+    assert await asyncio.wait_for(serving, 5) is None
+    stopping.clear()
+    serving = asyncio.ensure_future(server.serve_until(stopping))
+    lost.set()
+    assert await asyncio.wait_for(serving, 5) == "the ledger"
+
+
 async def test_server_with_an_undeclared_method_refuses_to_start(
     authority: DevelopmentAuthority,
 ) -> None:

@@ -62,9 +62,10 @@ class WriterState(enum.Enum):
     STOPPED = "stopped"
     """It was told to stop."""
     DEPOSED = "deposed"
-    """Another writer has taken the shard."""
+    """Another writer has taken the shard. Only a new one, with a reign of its own, can serve."""
     HALTED = "halted"
-    """A promise of the ledger would have been broken. A human must look."""
+    """A promise of the ledger would have been broken. A human must look, so nothing starts it
+    again by itself."""
 
 
 class _HaltError(Exception):
@@ -142,6 +143,12 @@ class Writer:
         if self._state is WriterState.DRAINING:
             self._state = WriterState.STOPPED
 
+    async def wait_ended(self) -> WriterState:
+        """Returns once the writer serves no more and all that waited is answered."""
+        if self._task is not None:
+            await asyncio.wait({self._task})
+        return self._state
+
     def submit(
         self, unit: Unit, *, deadline: float | None = None
     ) -> asyncio.Future[list[Answer | Reused]]:
@@ -206,8 +213,7 @@ class Writer:
         except _HaltError as halt:
             self._state = halt.state
         except Exception as error:  # noqa: BLE001 (a writer that has failed must not look alive)
-            self._state = WriterState.HALTED
-            _log.critical("ledger halted", shard=self._store.shard, exc_info=error)
+            self._state = self._halt(error).state
         finally:
             self._fail_waiting()
 
@@ -417,7 +423,13 @@ class Writer:
             await asyncio.sleep(min(_RECONNECT_PAUSE_S * waited, _RECONNECT_PAUSE_MAX_S))
 
     def _halt(self, error: Exception) -> _HaltError:
-        _log.critical("ledger halted", shard=self._store.shard, exc_info=error)
+        _log.critical(
+            "ledger halted: it takes nothing more until a human has looked. Run "
+            "`./scripts/ledger verify`, and start the wallet again only when it is known what "
+            "happened",
+            shard=self._store.shard,
+            exc_info=error,
+        )
         return _HaltError(WriterState.HALTED)
 
     def _agree(self, found: ShardState, doubt: Batch | None) -> ShardState:
