@@ -39,10 +39,20 @@ class SteppingClock:
     """A clock that the simulation moves, at times back."""
 
     time: datetime = datetime(2027, 1, 15, 12, 0, tzinfo=UTC)
+    passed: timedelta = timedelta(0)
 
     def now(self) -> datetime:
         """Tells the simulated time."""
         return self.time
+
+    def elapsed(self) -> timedelta:
+        """Tells how much time has passed, however the clock was set back."""
+        return self.passed
+
+    def move(self, jump: timedelta) -> None:
+        """Lets time pass, or sets the clock back."""
+        self.time += jump
+        self.passed += max(jump, timedelta(0))
 
 
 @dataclass(slots=True)
@@ -152,7 +162,7 @@ class Simulation:
     async def _step(self) -> None:
         self.report.steps += 1
         [jump] = self._random.choices(_JUMPS, _JUMP_WEIGHTS)
-        self._clock.time += timedelta(microseconds=jump)
+        self._clock.move(timedelta(microseconds=jump))
         if self._faults.random() < _FAULTS_PER_STEP:
             self._session.plan()
         if self._random.random() < _SWEEPS_PER_STEP:

@@ -1,5 +1,6 @@
 """The only place that reads the time."""
 
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
@@ -14,12 +15,27 @@ class Clock(Protocol):
         """Returns the present as an aware UTC datetime."""
 
 
+class SteadyClock(Clock, Protocol):
+    """A clock that can be checked: whoever sets it does not change how much time has passed."""
+
+    def elapsed(self) -> timedelta:
+        """Returns how much time has passed since a moment that stays the same. Never goes back."""
+
+
+# Counts on while the machine sleeps, which `time.monotonic` does not everywhere.
+_STEADY = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
 class SystemClock:
     """The machine's clock."""
 
     def now(self) -> datetime:
         """Returns the machine's present time, UTC."""
         return datetime.now(UTC)
+
+    def elapsed(self) -> timedelta:
+        """Returns the time since the machine was started, or since some other fixed moment."""
+        return timedelta(microseconds=time.clock_gettime_ns(_STEADY) // 1_000)
 
 
 def to_micros(moment: datetime) -> int:

@@ -10,13 +10,15 @@ from croupier.wallet.v1.payment_service_pb2_grpc import add_PaymentServiceServic
 from croupier.wallet.v1.posting_service_pb2_grpc import add_PostingServiceServicer_to_server
 from croupier.wallet.v1.wallet_service_pb2_grpc import add_WalletServiceServicer_to_server
 
-from services.kit.clock import Clock, SystemClock
+from services.kit.clock import SteadyClock, SystemClock
 from services.kit.server import Server, main
 from services.wallet.assembly import assemble
 from services.wallet.settings import Settings
 
 
-async def build(settings: Settings, stack: AsyncExitStack, clock: Clock | None = None) -> Server:
+async def build(
+    settings: Settings, stack: AsyncExitStack, clock: SteadyClock | None = None
+) -> Server:
     """Puts the service together; the stack takes it apart in reverse."""
     parts = await assemble(settings, stack, clock=clock or SystemClock())
     server = Server(settings, authenticators=parts.authenticators)

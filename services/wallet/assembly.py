@@ -6,9 +6,8 @@ from dataclasses import dataclass
 
 from services.kit import migrations, telemetry
 from services.kit.background import repeat_in_background
-from services.kit.clock import Clock
+from services.kit.clock import Clock, SteadyClock
 from services.kit.database import Database
-from services.kit.errors import UnavailableError
 from services.kit.feed import FeedServicer
 from services.kit.interceptors.authentication import Authenticators
 from services.kit.keys import SecurityKeys
@@ -23,7 +22,7 @@ from services.wallet.servicer import BackOfficeServicer, PostingServicer, Wallet
 from services.wallet.settings import Settings
 from services.wallet.tracing import spans_by
 from services.wallet.watching import BalanceStreams
-from services.wallet.writer import WriterState
+from services.wallet.writer import WriterOptions, WriterState
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +47,7 @@ class Parts:
 
     async def check(self) -> None:
         """Raises while the ledger does not serve."""
-        if self.ledger.state is not WriterState.SERVING:
-            raise UnavailableError(dependency=f"ledger ({self.ledger.state.value})")
+        self.ledger.check()
         await self.ledger.database.ping()
         await self.payments_database.ping()
 
@@ -64,7 +62,7 @@ class Parts:
         return "another writer has taken the ledger"
 
 
-async def assemble(settings: Settings, stack: AsyncExitStack, *, clock: Clock) -> Parts:
+async def assemble(settings: Settings, stack: AsyncExitStack, *, clock: SteadyClock) -> Parts:
     """Opens what the service needs, and starts it; the stack takes it apart in reverse.
 
     Raises:
@@ -92,9 +90,10 @@ async def assemble(settings: Settings, stack: AsyncExitStack, *, clock: Clock) -
     )
 
 
-async def _ledger(settings: Settings, stack: AsyncExitStack, clock: Clock) -> WalletService:
+async def _ledger(settings: Settings, stack: AsyncExitStack, clock: SteadyClock) -> WalletService:
     system = "sqlite" if settings.database_url.startswith("sqlite") else "postgresql"
-    ledger = WalletService(settings.database_url, clock, on_batch=spans_by(system))
+    options = WriterOptions(clock_ahead_max=settings.clock_ahead_max)
+    ledger = WalletService(settings.database_url, clock, options=options, on_batch=spans_by(system))
     stack.push_async_callback(ledger.stop, settings.drain_grace)
     await migrations.bring_up_to_date(ledger.database, "services.wallet", migrate=settings.migrate)
     telemetry.instrument(ledger.database.engine.sync_engine)

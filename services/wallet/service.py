@@ -11,9 +11,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from services.kit.background import repeat_in_background
-from services.kit.clock import Clock, to_micros
+from services.kit.clock import SteadyClock, to_micros
 from services.kit.database import Database, retry_on_race
-from services.kit.errors import InvalidRequestError, OverloadedError, ServiceError
+from services.kit.errors import (
+    InvalidRequestError,
+    OverloadedError,
+    ServiceError,
+    UnavailableError,
+)
 from services.kit.paging import page_position, page_token
 from services.wallet.domain import validation
 from services.wallet.domain.operations import Group, Operation
@@ -66,7 +71,7 @@ class WalletService:
     def __init__(
         self,
         database_url: str,
-        clock: Clock,
+        clock: SteadyClock,
         *,
         options: WriterOptions | None = None,
         on_batch: OnBatch | None = None,
@@ -76,7 +81,7 @@ class WalletService:
 
         Args:
             database_url: A migrated database.
-            clock: Stamps batches.
+            clock: Stamps batches, as long as it can be believed.
             options: The bounds of the writer.
             on_batch: Told of each batch that holds a traced operation.
             session: The writer's own connection, if it is not to be made from the address.
@@ -98,8 +103,16 @@ class WalletService:
 
     @property
     def state(self) -> WriterState:
-        """What the writer is doing: the service is healthy while it is SERVING."""
+        """What the writer is doing."""
         return self._writer.state
+
+    def check(self) -> None:
+        """Raises while nothing can be written, for health.
+
+        Raises:
+            UnavailableError: Says why.
+        """
+        self._writer.check()
 
     async def wait_ended(self) -> WriterState:
         """Returns once the writer serves no more, whether it was told to or not."""
@@ -324,6 +337,11 @@ class WalletService:
 
         If that fails, the next sweep finds them again, or their next operation.
         """
+        try:
+            self._writer.check()
+        except UnavailableError:
+            # The writer has said why, and need not every second.
+            return
         now = Micros(to_micros(self._clock.now()))
         due = await self._reader.find_due_players(_SHARD, now, limit=_DUE_PLAYERS_MAX)
         if due:

@@ -17,6 +17,9 @@ class Settings(ServerSettings):
     """Brings the databases up to date at start. On for SQLite in any case."""
     security_address: str
     """Where the Security service is, for the keys of access tokens."""
+    clock_ahead_max: timedelta = timedelta(hours=1)
+    """How far this machine's clock may run ahead of the time that has passed since the start. The
+    ledger takes nothing by one that is further ahead."""
     reconcile_every: timedelta = timedelta(minutes=1)
     """How often PSPs are asked about payments that stay pending."""
     psp_sandbox_url: str

@@ -23,6 +23,7 @@ from scripts.sandbox.https import HttpsServer
 from scripts.sandbox.psp.application import Psp
 from scripts.sandbox.psp.store import Store
 from scripts.sandbox.psp.webhooks import Webhooks
+from services.kit.clock import SteadyClock
 from services.wallet.__main__ import build
 from services.wallet.settings import Settings
 from tests.conftest import Connect, Templates
@@ -89,6 +90,7 @@ async def running_wallet(
     connect: Connect,
     database_url: Callable[[str], str],
     folder: Path,
+    clock: SteadyClock | None = None,
     **changes: Any,
 ) -> AsyncIterator[RunningWallet]:
     identity = authority.identity("wallet")
@@ -116,7 +118,7 @@ async def running_wallet(
                 **changes,
             }
         )
-        server = await build(settings, stack)
+        server = await build(settings, stack, clock)
         port = await server.start()
         stack.push_async_callback(server.stop)
 

@@ -28,6 +28,7 @@ class WriterOptions:
         slice_max: How long the loop may be kept from its other tasks.
         quarantine: For how long the key of an operation that cannot be written is turned away.
         lease_wait: How long to wait for another process to give the shard up.
+        clock_ahead_max: How far the machine's clock may run ahead of the time that has passed.
         sweep_every: How often idle players with due holds and bonuses are looked for.
     """
 
@@ -38,6 +39,7 @@ class WriterOptions:
     slice_max: timedelta = timedelta(milliseconds=5)
     quarantine: timedelta = timedelta(seconds=60)
     lease_wait: timedelta = timedelta(seconds=30)
+    clock_ahead_max: timedelta = timedelta(hours=1)
     sweep_every: timedelta = timedelta(seconds=1)
 
 

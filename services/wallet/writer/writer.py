@@ -10,7 +10,7 @@ from typing import Any
 
 import structlog
 
-from services.kit.clock import Clock, to_micros
+from services.kit.clock import SteadyClock
 from services.kit.errors import DeadlineExceededError, InternalError, UnavailableError
 from services.wallet.domain.book import Book, KeyName
 from services.wallet.domain.chain import Batch, seal
@@ -34,11 +34,13 @@ from services.wallet.store import (
     ShardStore,
 )
 from services.wallet.writer.admission import Queue, Waiting, WriterOptions
+from services.wallet.writer.ledger_time import ClockAheadError, LedgerTime
 from services.wallet.writer.notifier import Notifier
 from services.wallet.writer.telemetry import BatchReport, OnBatch
 
 _log = structlog.get_logger()
 _DEPENDENCY = "ledger"
+_CLOCK = "ledger (clock)"
 _TRIES_MAX = 3
 _RECONNECTS_MAX = 5
 _RECONNECT_PAUSE_S = 0.1
@@ -88,13 +90,13 @@ class Writer:
         session: Session,
         *,
         shard: int,
-        clock: Clock,
+        clock: SteadyClock,
         notifier: Notifier,
         options: WriterOptions,
         on_batch: OnBatch | None = None,
     ) -> None:
         self._store = ShardStore(session, shard=shard)
-        self._clock = clock
+        self._time = LedgerTime(clock, ahead_max=options.clock_ahead_max)
         self._notifier = notifier
         self._options = options
         self._on_batch = on_batch
@@ -125,6 +127,7 @@ class Writer:
         self._head = await self._begin_reign()
         self.policies = await self._store.load_policies()
         self._notifier.publish(self._head.last_seq, ())
+        self._time.begin(self._head.last_time)
         self._state = WriterState.SERVING
         self._task = asyncio.create_task(self._serve(), name=f"ledger-writer-{self._store.shard}")
 
@@ -142,6 +145,19 @@ class Writer:
         await self._store.close()
         if self._state is WriterState.DRAINING:
             self._state = WriterState.STOPPED
+
+    def check(self) -> None:
+        """Raises while nothing can be written, which is not for what a single batch meets.
+
+        Raises:
+            UnavailableError: Names what the writer is doing, or its clock.
+        """
+        if self._state is not WriterState.SERVING:
+            raise UnavailableError(dependency=f"{_DEPENDENCY} ({self._state.value})")
+        try:
+            self._time.check()
+        except ClockAheadError:
+            raise UnavailableError(dependency=_CLOCK) from None
 
     async def wait_ended(self) -> WriterState:
         """Returns once the writer serves no more and all that waited is answered."""
@@ -273,6 +289,10 @@ class Writer:
                 failure = await self._attempt(batch)
                 if failure is None:
                     return
+        except ClockAheadError:
+            # It comes before anything else of a try.
+            _fail(batch, _CLOCK)
+            return
         except DeposedError:
             await self._store.rollback()
             _log.error("ledger deposed", shard=self._store.shard)
@@ -300,6 +320,7 @@ class Writer:
     async def _run(self, batch: list[Waiting]) -> None:
         head = self._head
         began = time.perf_counter()
+        now = self._time.stamp(head.last_time)
         traces = self._traces_of(batch)
         recorder = Recorder([]) if traces else None
         self._store.record(recorder)
@@ -310,7 +331,7 @@ class Writer:
             self.policies,
             shard=head.shard,
             next_seq=head.last_seq + 1,
-            now=max(Micros(to_micros(self._clock.now())), head.last_time),
+            now=now,
         )
         answers = await self._plan(book, batch)
         if book.transfers:
@@ -513,10 +534,10 @@ def _internal_error(unit: Unit) -> InternalError:
     return InternalError(request_id=next(ids, ""))
 
 
-def _fail(batch: Iterable[Waiting]) -> None:
+def _fail(batch: Iterable[Waiting], dependency: str = _DEPENDENCY) -> None:
     for waiting in batch:
         if not waiting.answer.done():
-            waiting.answer.set_exception(UnavailableError(dependency=_DEPENDENCY))
+            waiting.answer.set_exception(UnavailableError(dependency=dependency))
 
 
 def _changed_balances(book: Book) -> Iterator[Balance]:
