@@ -9,7 +9,12 @@ from typing import Any
 import grpc
 import jwt
 import pytest
-from croupier.wallet.v1 import wallet_service_pb2, wallet_service_pb2_grpc
+from croupier.wallet.v1 import (
+    posting_service_pb2,
+    posting_service_pb2_grpc,
+    wallet_service_pb2,
+    wallet_service_pb2_grpc,
+)
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from scripts.mesh.pki import DevelopmentAuthority
@@ -52,6 +57,14 @@ class WalletDouble(wallet_service_pb2_grpc.WalletServiceServicer):
         yield wallet_service_pb2.WatchBalancesResponse()
         if request.after_seq == 1:
             raise ValueError("secret")
+
+
+class PostingDouble(posting_service_pb2_grpc.PostingServiceServicer):
+    """Takes requests as they come, and does not care for those that break a rule."""
+
+    async def PostStream(self, requests: AsyncIterator[Any], context: Any) -> AsyncIterator[Any]:
+        async for request in requests:
+            yield posting_service_pb2.PostStreamResponse(tag=request.tag)
 
 
 Serving = Callable[..., Awaitable[int]]
@@ -263,6 +276,33 @@ async def test_unexpected_exception_in_a_stream_says_nothing(
             pass
     assert raised.value.code() is grpc.StatusCode.INTERNAL
     assert "secret" not in str(raised.value)
+
+
+async def test_message_that_breaks_a_rule_ends_a_stream_unless_its_servicer_answers_it(
+    authority: DevelopmentAuthority, connect: Connect
+) -> None:
+    server = Server(settings(authority))
+    server.add(
+        posting_service_pb2_grpc.add_PostingServiceServicer_to_server,
+        PostingDouble(),  # type: ignore[abstract]
+    )
+    port = await server.start()
+    try:
+        game: Any = posting_service_pb2_grpc.PostingServiceStub(
+            connect(port, to="wallet", as_service="game")
+        )
+        sound = posting_service_pb2.PostStreamRequest(tag=1)
+        operation = sound.unit.operations.add().close_round
+        operation.source, operation.transaction_id, operation.round_id = "acme", "t", "r"
+        operation.player_id, operation.currency_code = PLAYER_ID, "EUR"
+        unsound = posting_service_pb2.PostStreamRequest(tag=2)
+        stream = game.PostStream(iter([sound, unsound, sound]), timeout=5)
+        assert (await stream.read()).tag == 1
+        refusal = await told(stream.read())
+    finally:
+        await server.stop()
+    assert refusal.code is grpc.StatusCode.INVALID_ARGUMENT
+    assert refusal.metadata["fields"] == "unit"
 
 
 async def test_call_without_deadline_ends_at_the_default(

@@ -8,6 +8,7 @@ import pytest
 import pytest_asyncio
 from croupier.type.v1 import money_pb2
 from croupier.wallet.v1 import posting_service_pb2, posting_service_pb2_grpc, wallet_pb2
+from google.rpc import error_details_pb2
 
 from scripts.mesh.pki import DevelopmentAuthority
 from services.kit.ids import new_id
@@ -302,19 +303,77 @@ async def test_stream_tells_the_fault_of_a_unit_and_goes_on(
     assert await cash(wallet, other) == 10_000
 
 
-async def test_stream_that_breaks_the_contract_ends_after_what_was_sound(
+async def test_stream_answers_a_unit_of_wrong_form_under_its_tag_and_goes_on(
     wallet: RunningWallet, player_id: str
 ) -> None:
-    messages = [
-        _Message(tag=1, unit=unit(bet(player_id, 10))),
-        _Message(tag=2, unit=unit(bet("nobody", 10))),
-        _Message(tag=3, unit=unit(bet(player_id, 10))),
+    empty = posting_service_pb2.Operation()
+    wrong = [
+        ([], "unit.operations"),
+        ([bet("nobody", 10)], "unit.operations.bet.player_id"),
+        ([bet(player_id, 10), bet(player_id, -1)], "unit.operations.bet.amount.minor_units"),
+        ([bet(player_id, 1)] * 101, "unit.operations"),
     ]
+    messages = []
+    for tag, (requests, _) in enumerate(wrong):
+        messages += [
+            _Message(tag=tag, unit=unit(*requests)),
+            _Message(tag=100 + tag, unit=unit(bet(player_id, 10))),
+        ]
+    messages += [_Message(tag=4), _Message(unit=posting_service_pb2.Unit(operations=[empty] * 2))]
     stream = wallet.posting.PostStream(iter(messages), timeout=PATIENCE_S)
-    assert (await stream.read()).tag == 1
+    answers = [response async for response in stream]
+    assert [each.tag for each in answers] == [0, 100, 1, 101, 2, 102, 3, 103, 4, 0]
+    assert await stream.code() is grpc.StatusCode.OK
+    assert [told(each.outcomes) for each in answers[1:8:2]] == [[APPLIED]] * 4
+    fields = [field for _, field in wrong] + ["unit", "unit.operations.operation"]
+    refused = [*answers[0:8:2], *answers[8:]]
+    assert [len(each.outcomes) for each in refused] == [1, 1, 2, 1, 1, 2]
+    for answer, field in zip(refused, fields, strict=True):
+        for outcome in answer.outcomes:
+            assert outcome.error.code == grpc.StatusCode.INVALID_ARGUMENT.value[0]
+            assert reason_of(outcome.error).reason == "ERROR_REASON_INVALID_REQUEST"
+            assert set(reason_of(outcome.error).metadata["fields"].split(",")) == {field}
+            bad = error_details_pb2.BadRequest()
+            assert any(detail.Unpack(bad) for detail in outcome.error.details)
+            assert {each.field for each in bad.field_violations} == {field}
+    assert await cash(wallet, player_id) == 9_960
+
+
+async def test_units_of_wrong_form_keep_their_place_among_hundreds_of_others(
+    wallet: RunningWallet, player_id: str
+) -> None:
+    def sent(tag: int) -> Any:
+        return _Message(tag=tag, unit=unit(bet(player_id if tag % 3 else "nobody", 1)))
+
+    stream = wallet.posting.PostStream(map(sent, range(900)), timeout=PATIENCE_S)
+    answers = [response async for response in stream]
+    assert [each.tag for each in answers] == list(range(900))
+    wrong = [each.tag for each in answers if each.outcomes[0].WhichOneof("outcome") == "error"]
+    assert wrong == list(range(0, 900, 3))
+    seqs = [each.outcomes[0].result.seq for each in answers if each.tag not in wrong]
+    assert seqs == sorted(set(seqs))
+    assert await cash(wallet, player_id) == 10_000 - 600
+
+
+async def test_stream_ends_after_what_came_before_a_message_that_cannot_be_read(
+    wallet: RunningWallet, player_id: str
+) -> None:
+    call = wallet.connect("game").stream_stream(
+        "/croupier.wallet.v1.PostingService/PostStream",
+        request_serializer=bytes,
+        response_deserializer=posting_service_pb2.PostStreamResponse.FromString,
+    )
+    messages = [
+        _Message(tag=1, unit=unit(bet(player_id, 10))).SerializeToString(),
+        b"\x12\xff\xff",
+        _Message(tag=3, unit=unit(bet(player_id, 10))).SerializeToString(),
+    ]
+    stream: Any = call(iter(messages), timeout=PATIENCE_S)
+    answered = await stream.read()
+    assert (answered.tag, told(answered.outcomes)) == (1, [APPLIED])
     refused = await refusal(stream.read())
     assert refused.code is grpc.StatusCode.INVALID_ARGUMENT
-    assert refused.metadata == {"fields": "unit.operations.bet.player_id"}
+    assert refused.reason == "ERROR_REASON_INVALID_REQUEST"
     assert await cash(wallet, player_id) == 9_990
 
 

@@ -14,7 +14,7 @@ from services.kit.interceptors import deadline, errors
 from services.kit.interceptors.authentication import Authenticator, authenticate
 from services.kit.interceptors.authorization import authorize
 from services.kit.interceptors.telemetry import CallTelemetry
-from services.kit.interceptors.validation import decoder, validate
+from services.kit.interceptors.validation import ValidatedRequests, decoder, validate
 
 _RETRY_AFTER = timedelta(milliseconds=250)
 
@@ -163,7 +163,8 @@ class Chain:
                 if validated:
                     validate(request)
                 current_call.set(call)
-                async for response in serve(request if validated else _validated(request), context):
+                requests = request if validated else ValidatedRequests(request)
+                async for response in serve(requests, context):
                     yield response
             except (asyncio.CancelledError, GeneratorExit):
                 telemetry.end(started, call, grpc.StatusCode.CANCELLED)
@@ -176,9 +177,3 @@ class Chain:
             telemetry.end(started, call)
 
         return answer
-
-
-async def _validated(requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
-    async for request in requests:
-        validate(request)
-        yield request

@@ -1,7 +1,7 @@
 """Checks a request against the rules of its contract, and that it is what its type says."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import AsyncIterator, Callable
+from typing import Any, Self
 
 import protovalidate
 from google.protobuf.message import DecodeError, Message
@@ -12,6 +12,47 @@ _VIOLATIONS_MAX = 20
 _VALIDATOR = protovalidate.Validator()
 
 _BROKEN = object()
+
+
+class InvalidMessageError(InvalidRequestError):
+    """A message of a stream of requests breaks a rule. Those after it can still be read."""
+
+    def __init__(self, violations: dict[str, str], request: Any) -> None:
+        """Keeps the message, for a servicer that answers each by itself."""
+        super().__init__(violations)
+        self.request = request
+
+
+class ValidatedRequests:
+    """A stream of requests, each checked when it is read.
+
+    A message that breaks a rule is raised in its place. A servicer that lets it pass ends the
+    stream with it; one that can answer it catches `InvalidMessageError` and reads on. After what
+    is no message of its type nothing can be read.
+    """
+
+    def __init__(self, requests: AsyncIterator[Any]) -> None:
+        """Takes the stream as gRPC reads it."""
+        self._requests = aiter(requests)
+
+    def __aiter__(self) -> Self:
+        """Is its own iterator: a stream is read once."""
+        return self
+
+    async def __anext__(self) -> Any:
+        """Reads the next request.
+
+        Raises:
+            InvalidMessageError: It breaks a rule.
+            InvalidRequestError: It is no message of its type.
+        """
+        request = await anext(self._requests)
+        violations = _violations(request)
+        if request is _BROKEN:
+            raise InvalidRequestError(violations)
+        if violations:
+            raise InvalidMessageError(violations, request)
+        return request
 
 
 def decoder(decode: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
@@ -35,17 +76,22 @@ def validate(request: Message) -> None:
     Raises:
         InvalidRequestError: Names each field and rule, at most 20.
     """
+    violations = _violations(request)
+    if violations:
+        raise InvalidRequestError(violations)
+
+
+def _violations(request: Any) -> dict[str, str]:
     if request is _BROKEN:
-        raise InvalidRequestError({"": "is not a message of this type"})
+        return {"": "is not a message of this type"}
     try:
         _VALIDATOR.validate(request)
     except protovalidate.ValidationError as error:
-        raise InvalidRequestError(
-            {
-                _path(violation): violation.proto.message
-                for violation in error.violations[:_VIOLATIONS_MAX]
-            }
-        ) from None
+        return {
+            _path(violation): violation.proto.message
+            for violation in error.violations[:_VIOLATIONS_MAX]
+        }
+    return {}
 
 
 def _path(violation: protovalidate.Violation) -> str:

@@ -8,7 +8,9 @@ from typing import Any
 from croupier.wallet.v1 import posting_service_pb2, posting_service_pb2_grpc
 
 from services.kit.errors import InvalidRequestError, ServiceError, UnavailableError, status_of
+from services.kit.interceptors.validation import InvalidMessageError
 from services.wallet.domain import Answer, Group, Operation
+from services.wallet.domain.validation import GROUP_MAX
 from services.wallet.messages import result_message
 from services.wallet.service import WalletService
 from services.wallet.servicer import operations
@@ -102,6 +104,7 @@ class _Stream:
         """Yields the answer to each request.
 
         Raises:
+            InvalidRequestError: The client sent what is no request, and cannot be answered.
             UnavailableError: The server drained, and the client had not ended the stream.
         """
         reading = self._reading = asyncio.create_task(self._read(requests), name="posting-stream")
@@ -121,30 +124,48 @@ class _Stream:
 
     async def _read(self, requests: AsyncIterator[_Request]) -> None:
         trace = operations.running_trace()
+        requests = aiter(requests)
+        ended = object()
         try:
-            await self._slots.acquire()
-            async for request in requests:
+            while True:
+                await self._slots.acquire()
+                invalid: InvalidMessageError | None = None
+                try:
+                    request: Any = await anext(requests, ended)
+                except InvalidMessageError as error:
+                    invalid, request = error, error.request
+                if request is ended:
+                    return
                 # Tasks begin in the order in which they are made, and so are the units admitted.
-                task = asyncio.create_task(self._post(request.unit, trace))
+                task = asyncio.create_task(self._post(request.unit, trace, invalid))
                 self._under_way.add(task)
                 task.add_done_callback(self._under_way.discard)
                 self._pending.put_nowait((request.tag, task))
-                await self._slots.acquire()
         finally:
             self._pending.put_nowait(None)
 
-    async def _post(self, unit: _Unit, trace: Trace) -> list[_Outcome]:
+    async def _post(
+        self, unit: _Unit, trace: Trace, invalid: InvalidMessageError | None
+    ) -> list[_Outcome]:
         try:
+            if invalid is not None:
+                raise invalid
             if self._draining:
                 raise UnavailableError(dependency="ledger (draining)")
             answers = await self._service.submit_batch([_unit(unit, trace, "unit")])
         except ServiceError as error:
-            return [_outcome(error)] * len(unit.operations)
+            return [_outcome(error)] * _outcomes_of(unit)
         return [_outcome(answer) for answer in answers]
 
     def _stop_reading(self) -> None:
         if self._reading is not None:
             self._reading.cancel()
+
+
+def _outcomes_of(unit: _Unit) -> int:
+    """Tells how many outcomes an error of a whole unit is told by."""
+    count = len(unit.operations)
+    return count if 1 <= count <= GROUP_MAX else 1
 
 
 def _unit(unit: _Unit, trace: Trace, path: str) -> Operation | Group:

@@ -184,7 +184,7 @@ class PostStreamRequest(_message.Message):
     TAG_FIELD_NUMBER: _builtins.int
     UNIT_FIELD_NUMBER: _builtins.int
     tag: _builtins.int
-    """The client's name for it, returned with its answer."""
+    """The client's name for it, returned with its answer. Any number; unset is 0."""
     @_builtins.property
     def unit(self) -> Global___Unit:
         """The unit."""
@@ -215,7 +215,9 @@ class PostStreamResponse(_message.Message):
     """The client's name for it."""
     @_builtins.property
     def outcomes(self) -> _containers.RepeatedCompositeFieldContainer[Global___OperationOutcome]:
-        """One outcome for each of its movements, in order."""
+        """One outcome for each of its movements, in order. A unit that has none of them, or more than it
+        may have, has a single one, an error.
+        """
 
     def __init__(
         self,

@@ -68,8 +68,10 @@ class PostingServiceServicer:
         """Posts movements as they come, and answers each under its tag.
 
         Those of one player are booked and answered in the order sent. At most 256 units may be under
-        way: the server reads on when one of them is answered. A refusal is the answer of its tag, and
-        so is UNAVAILABLE while the server drains, which ends the stream soon.
+        way: the server reads on when one of them is answered. A refusal is the answer of its tag, and so
+        is INVALID_ARGUMENT for a unit that breaks a rule of its fields, as long as its message can be
+        read. What cannot ends the stream, with INVALID_ARGUMENT, after what came before is answered. So
+        does a draining server, soon, which until then answers UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
