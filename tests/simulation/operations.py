@@ -112,7 +112,7 @@ def operations(
             amount=st.one_of(amounts, st.integers(-150, 150)),
             bucket=st.sampled_from(Bucket),
             reason=text.filter(bool),
-            actor=text,
+            actor=text.filter(bool),
             approver=st.just("bob"),
             chargeback=st.booleans(),
         ),

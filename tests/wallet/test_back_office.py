@@ -304,6 +304,13 @@ async def test_request_of_wrong_form_moves_nothing(
     assert await operator.cash() == 10_000
 
 
+async def test_player_does_not_approve_a_correction(operator: Operator) -> None:
+    refused = await operator.fails("AdjustBalance", approver_id=operator.player_id.upper())
+    assert refused.code is grpc.StatusCode.INVALID_ARGUMENT
+    assert refused.metadata == {"fields": "approver_id"}
+    assert await operator.cash() == 10_000
+
+
 # Holds.
 
 

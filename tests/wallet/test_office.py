@@ -176,7 +176,7 @@ COMMON: dict[str, Any] = {
         ),
         (
             Adjust(**COMMON, amount=1, bucket=Bucket.CASH, reason="r", actor="a", approver=""),
-            "reason",
+            "approver",
         ),
         (
             Move(

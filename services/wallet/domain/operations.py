@@ -254,6 +254,8 @@ class Adjust(Operation):
 
     Attributes:
         amount: Positive raises the bucket, negative lowers it.
+        actor: Who corrects, as the access token proves.
+        approver: Who approved it, as the actor says: another one. Nobody proves it here.
         chargeback: The money was taken back by a bank: it may use the player's debt limit.
     """
 

@@ -194,8 +194,11 @@ def _check_move(operation: o.Move, policies: Policies) -> None:
 
 def _check_adjust(operation: o.Adjust, policies: Policies) -> None:
     del policies
-    if not (operation.reason and operation.approver):
-        raise InvalidOperationError("reason", "a correction needs a reason and an approver")
+    for name in ("reason", "actor", "approver"):
+        if not getattr(operation, name):
+            raise InvalidOperationError(name, "is missing")
+    if operation.approver.lower() == operation.actor.lower():
+        raise InvalidOperationError("approver", "must differ from actor")
 
 
 def _check_rollback(operation: o.Rollback, policies: Policies) -> None:

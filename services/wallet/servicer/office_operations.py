@@ -162,6 +162,8 @@ def adjust_balance(request: back_office.AdjustBalanceRequest, actor: str, trace:
     approver = request.approver_id.lower()
     if approver == actor.lower():
         raise InvalidRequestError({"approver_id": "must be another operator"})
+    if approver == request.player_id:
+        raise InvalidRequestError({"approver_id": "must not be the player"})
     return Adjust(
         key=_key(request.request_id),
         player_id=player(request.player_id),

@@ -192,10 +192,15 @@ def test_nobody_speaks_in_the_name_of_the_ledger() -> None:
     assert refusal(operation) == ("source", "is the ledger's own")
 
 
-@pytest.mark.parametrize("missing", ["reason", "approver"])
-def test_a_correction_needs_a_reason_and_an_approver(missing: str) -> None:
-    told = refusal(make(Adjust, **{missing: ""}))
-    assert told == ("reason", "a correction needs a reason and an approver")
+@pytest.mark.parametrize("missing", ["reason", "actor", "approver"])
+def test_a_correction_needs_a_reason_an_actor_and_an_approver(missing: str) -> None:
+    assert refusal(make(Adjust, **{missing: ""})) == (missing, "is missing")
+
+
+@pytest.mark.parametrize("approver", ["a", "A"])
+def test_nobody_approves_their_own_correction(approver: str) -> None:
+    told = refusal(make(Adjust, actor="a", approver=approver))
+    assert told == ("approver", "must differ from actor")
 
 
 def test_only_a_source_that_may_takes_a_part_back() -> None:

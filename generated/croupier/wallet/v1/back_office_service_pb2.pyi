@@ -429,7 +429,7 @@ class AdjustBalanceRequest(_message.Message):
     reason: _builtins.str
     """Why, for the record (GLI-19 2.9.5)."""
     approver_id: _builtins.str
-    """Who approved it: another operator's id."""
+    """Who approved it: an operator's id, neither the caller's nor the player's. Recorded as named."""
     chargeback: _builtins.bool
     """A bank took the money back: the balance may go below 0, as far as the policy allows debt."""
     def __init__(

@@ -162,7 +162,14 @@ class BackOfficeServiceServicer:
 
     def AdjustBalance(self, request, context):
         """Corrects a balance against the house (GLI-19 A.3.6f). Needs a second person's approval, by name.
-        Refused with PLAYER_NOT_FOUND, ACCOUNT_NOT_FOUND or INSUFFICIENT_FUNDS.
+
+        The access token proves who corrects. Who approves is named and not proved: the wallet checks
+        that the approver is neither the operator who calls nor the player, and keeps both names in the
+        audit chain. It does not check that the id is an operator's, nor that the operator may approve,
+        nor that they did; keep the approval itself, and let `reason` say where.
+
+        Returns INVALID_ARGUMENT with INVALID_REQUEST for `approver_id` if it is one of the two. Refused
+        with PLAYER_NOT_FOUND, ACCOUNT_NOT_FOUND or INSUFFICIENT_FUNDS.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -67,7 +67,14 @@ class BackOfficeServiceStub:
     """
     AdjustBalance: _grpc.UnaryUnaryMultiCallable[_back_office_service_pb2.AdjustBalanceRequest, _back_office_service_pb2.AdjustBalanceResponse]
     """Corrects a balance against the house (GLI-19 A.3.6f). Needs a second person's approval, by name.
-    Refused with PLAYER_NOT_FOUND, ACCOUNT_NOT_FOUND or INSUFFICIENT_FUNDS.
+
+    The access token proves who corrects. Who approves is named and not proved: the wallet checks
+    that the approver is neither the operator who calls nor the player, and keeps both names in the
+    audit chain. It does not check that the id is an operator's, nor that the operator may approve,
+    nor that they did; keep the approval itself, and let `reason` say where.
+
+    Returns INVALID_ARGUMENT with INVALID_REQUEST for `approver_id` if it is one of the two. Refused
+    with PLAYER_NOT_FOUND, ACCOUNT_NOT_FOUND or INSUFFICIENT_FUNDS.
     """
     GrantBonus: _grpc.UnaryUnaryMultiCallable[_back_office_service_pb2.GrantBonusRequest, _back_office_service_pb2.GrantBonusResponse]
     """Gives a player a bonus, or queues it behind the one that counts now. Refused with
@@ -140,7 +147,14 @@ class BackOfficeServiceAsyncStub(BackOfficeServiceStub):
     """
     AdjustBalance: _aio.UnaryUnaryMultiCallable[_back_office_service_pb2.AdjustBalanceRequest, _back_office_service_pb2.AdjustBalanceResponse]  # type: ignore[assignment]
     """Corrects a balance against the house (GLI-19 A.3.6f). Needs a second person's approval, by name.
-    Refused with PLAYER_NOT_FOUND, ACCOUNT_NOT_FOUND or INSUFFICIENT_FUNDS.
+
+    The access token proves who corrects. Who approves is named and not proved: the wallet checks
+    that the approver is neither the operator who calls nor the player, and keeps both names in the
+    audit chain. It does not check that the id is an operator's, nor that the operator may approve,
+    nor that they did; keep the approval itself, and let `reason` say where.
+
+    Returns INVALID_ARGUMENT with INVALID_REQUEST for `approver_id` if it is one of the two. Refused
+    with PLAYER_NOT_FOUND, ACCOUNT_NOT_FOUND or INSUFFICIENT_FUNDS.
     """
     GrantBonus: _aio.UnaryUnaryMultiCallable[_back_office_service_pb2.GrantBonusRequest, _back_office_service_pb2.GrantBonusResponse]  # type: ignore[assignment]
     """Gives a player a bonus, or queues it behind the one that counts now. Refused with
@@ -252,7 +266,14 @@ class BackOfficeServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_back_office_service_pb2.AdjustBalanceResponse, _abc.Awaitable[_back_office_service_pb2.AdjustBalanceResponse]]:
         """Corrects a balance against the house (GLI-19 A.3.6f). Needs a second person's approval, by name.
-        Refused with PLAYER_NOT_FOUND, ACCOUNT_NOT_FOUND or INSUFFICIENT_FUNDS.
+
+        The access token proves who corrects. Who approves is named and not proved: the wallet checks
+        that the approver is neither the operator who calls nor the player, and keeps both names in the
+        audit chain. It does not check that the id is an operator's, nor that the operator may approve,
+        nor that they did; keep the approval itself, and let `reason` say where.
+
+        Returns INVALID_ARGUMENT with INVALID_REQUEST for `approver_id` if it is one of the two. Refused
+        with PLAYER_NOT_FOUND, ACCOUNT_NOT_FOUND or INSUFFICIENT_FUNDS.
         """
 
     @_abc_1.abstractmethod
