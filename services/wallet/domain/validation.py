@@ -16,7 +16,8 @@ from services.wallet.domain.values import KEY_BYTES_MAX, WALLET_SOURCE, Kind
 
 BATCH_MAX = 1_000
 GROUP_MAX = 100
-TEXT_BYTES_MAX = 1_024
+# 500 characters, which is what contracts allow, of any script.
+TEXT_BYTES_MAX = 2_000
 TIME_MAX = to_micros(datetime(9999, 12, 31, tzinfo=UTC))
 _NAME_BYTES_MAX = 64
 _ID_BYTES = 16
