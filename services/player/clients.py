@@ -119,6 +119,8 @@ class WalletClient:
             request_id=change.change_id,
             player_id=change.player_id,
             restrictions=[wallet_pb2.Restriction.Value(name) for name in sorted(restrictions)],
+            actor_id=change.origin.actor_id,
+            reason=change.origin.reason,
         )
         await _certain(self._peer, self._peer.call(self._stub.SetRestrictions, request))
 

@@ -114,6 +114,9 @@ WALLET_CHANGE = Table(
     Column("max_minor_units", BigInteger),
     Column("start_time", UtcMicros),
     Column("create_time", UtcMicros, nullable=False),
+    # Who wanted it and why, as far as it is known; NULL: an older version did not keep it.
+    Column("actor_id", Text),
+    Column("reason", Text),
     # Before this it has certainly not reached the wallet.
     Column("attempt_time", UtcMicros),
     # When the wallet confirmed it, or when a newer one took its place before it was sent.

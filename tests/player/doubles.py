@@ -123,6 +123,8 @@ class WalletDouble(wallet_service_pb2_grpc.WalletServiceServicer):
         self.faults = Faults()
         self.wallets: dict[str, str] = {}
         self.restrictions: dict[str, frozenset[str]] = {}
+        self.told: list[tuple[str, str]] = []
+        """Who wanted restrictions and why, as each call said."""
         self.limits: dict[tuple[str, ...], MaximumDouble] = {}
         self._keys: dict[str, object] = {}
 
@@ -148,6 +150,7 @@ class WalletDouble(wallet_service_pb2_grpc.WalletServiceServicer):
 
     async def SetRestrictions(self, request: Any, context: Any) -> Any:
         def set_restrictions() -> Any:
+            self.told.append((request.actor_id, request.reason))
             named = frozenset(
                 wallet_pb2.Restriction.Name(value).removeprefix("RESTRICTION_")
                 for value in request.restrictions

@@ -5,8 +5,10 @@ from typing import Any
 import grpc
 import pytest
 from croupier.player.v1 import player_service_pb2
+from sqlalchemy import update
 
 from services.kit.database import Database
+from services.player.tables import WALLET_CHANGE
 from tests.factories.player import registration
 from tests.kit.refusals import told
 from tests.kit.waiting import until
@@ -125,6 +127,43 @@ async def test_blocked_player_is_restricted_and_logged_out_before_the_answer(wor
     assert blocked.player_blocked.reason == "chargebacks"
     assert unblocked.player_unblocked.operator_id == "operator-8"
     assert unblocked.player_unblocked.reason == "settled"
+
+
+async def test_wallet_learns_who_wanted_a_restriction_and_why(world: World) -> None:
+    player_id = (await world.verified()).player_id
+    await world.exclude(player_id, DAY)
+    await world.block(player_id, sub="operator-7")
+    await world.unblock(player_id, sub="operator-8")
+    world.clock.advance(DAY)
+    await until(lambda: world.wallet.of(player_id) == FREE)
+    assert world.wallet.told == [
+        (player_id, "self-exclusion"),
+        ("operator-7", "chargebacks"),
+        ("operator-8", "settled"),
+        ("", "exclusion is over"),
+    ]
+
+
+async def test_origin_of_a_restriction_is_told_again_as_it_was_told_before(world: World) -> None:
+    player_id = (await world.verified()).player_id
+    world.wallet.faults.lose_answer("SetRestrictions")
+    await told(world.block(player_id, sub="operator-7"))
+    # Another operator repeats it: the change in doubt is still the first one's.
+    await world.block(player_id, sub="operator-8")
+    assert world.wallet.told == [("operator-7", "chargebacks")] * 4
+
+
+async def test_change_that_an_older_version_left_is_told_without_origin(world: World) -> None:
+    player_id = (await world.verified()).player_id
+    world.wallet.faults.fail("SetRestrictions")
+    await told(world.block(player_id))
+    database = Database(world.database_url, schema="player")
+    async with database.transaction() as connection:
+        await connection.execute(update(WALLET_CHANGE).values(actor_id=None, reason=None))
+    await database.close()
+    world.clock.advance(LATER)
+    await until(lambda: world.wallet.of(player_id) == BLOCKED)
+    assert world.wallet.told == [("", "")]
 
 
 async def test_repeated_block_and_unblock_change_nothing(world: World) -> None:

@@ -39,6 +39,7 @@ class RunningWallet:
     """A wallet that serves, and who calls it."""
 
     port: int
+    database_url: str
     psp_url: str
     game: Any
     player: Any
@@ -130,6 +131,7 @@ async def running_wallet(
 
         yield RunningWallet(
             port=port,
+            database_url=settings.database_url,
             psp_url=psp_url,
             game=stub("game"),
             player=stub("player"),

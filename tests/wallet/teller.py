@@ -74,6 +74,7 @@ class Teller:
     async def write(self) -> None:
         later = Micros(to_micros(self._clock.now()) + 10**12)
         nothing: dict[str, Any] = {"key": Key("t", "office", "restrict"), "player_id": PLAYER}
+        nothing |= {"actor": "ann", "reason": "care"}
         await self.apply(OpenWallet(**self.fields()))
         for kind in LimitKind:
             limit: dict[str, Any] = {

@@ -19,7 +19,10 @@ from services.wallet.domain import (
     Operation,
     PlayerId,
     Release,
+    Restriction,
     Rollback,
+    Scope,
+    SetRestriction,
     Win,
     Withdraw,
 )
@@ -38,6 +41,19 @@ ROLLBACK = Rollback(**COMMON, reference="b")
 
 def test_the_fingerprint_of_a_bet_is_for_ever() -> None:
     assert fingerprint(BET).hex() == "385b09b7128b6be78fd21b4eedf5ead0"
+
+
+def test_the_fingerprint_of_a_restriction_is_what_it_was_before_anybody_told_why() -> None:
+    frozen = SetRestriction(
+        key=COMMON["key"],
+        player_id=COMMON["player_id"],
+        scope=Scope.OPERATOR,
+        restrictions=Restriction.FROZEN,
+    )
+    for told in (frozen, replace(frozen, actor="ann"), replace(frozen, reason="chargebacks")):
+        assert fingerprint(told).hex() == "ec67708a7c9eef935546aefdea8dccb3"
+    other = replace(frozen, restrictions=Restriction.NO_BET)
+    assert fingerprint(other) != fingerprint(frozen)
 
 
 @pytest.mark.parametrize(
@@ -95,6 +111,8 @@ def test_every_field_is_content_or_is_known_not_to_be(kind: type[Operation]) -> 
     if kind in {Deposit, HoldDeposit, Withdraw, Capture, Release}:
         # A colleague may repeat what an operator has begun.
         not_content |= {"actor"}
+    if kind is SetRestriction:
+        not_content |= {"actor", "reason"}
     names = {field.name for field in fields(kind)}
     assert names - set(kind.CONTENT) <= not_content
     assert set(kind.CONTENT) <= names

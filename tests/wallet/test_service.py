@@ -1,8 +1,10 @@
 """The ledger through its use cases, on real databases."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -26,15 +28,18 @@ from services.wallet.domain import (
     Group,
     HoldDeposit,
     Key,
+    Kind,
     LimitKind,
     Micros,
     OpenWallet,
     Outcome,
     Period,
     PlayerId,
+    Restriction,
     Rollback,
     Scope,
     SetLimit,
+    SetRestriction,
     Win,
     Withdraw,
 )
@@ -112,6 +117,39 @@ async def test_a_limit_holds_while_the_clock_stands_still(
     await service.submit(Rollback(reference="before", **common()))
     refused = await service.submit(Bet(amount=100, **common()))
     assert refused.result.outcome is Outcome.LIMIT_REACHED
+
+
+async def test_a_restriction_keeps_who_wanted_it_and_why_as_it_was_first_told(
+    service: WalletService,
+) -> None:
+    async def details() -> list[dict[str, Any]]:
+        log = await service.read_log(after_seq=0)
+        restricted = [each.transfer for each in log if each.transfer.kind is Kind.SET_RESTRICTION]
+        return [json.loads(each.detail or "") for each in restricted]
+
+    frozen = SetRestriction(
+        key=Key("t", "player", "r"),
+        player_id=PLAYER,
+        scope=Scope.OPERATOR,
+        restrictions=Restriction.FROZEN,
+    )
+    known = replace(frozen, key=Key("t", "player", "s"), actor="ann", reason="責" * 500)
+    stranger = replace(known, key=Key("t", "player", "t"), player_id=PlayerId(b"s" * 16))
+    words = {"scope": Scope.OPERATOR, "restrictions": Restriction.FROZEN}
+    told = words | {"actor": "ann", "reason": "責" * 500}
+    first = await service.submit(frozen)
+    assert await details() == [words]
+    for each in (known, stranger):
+        await service.submit(each)
+    assert await details() == [words, told, told]
+    # Whoever repeats it and tells more, or less, finds what is stored.
+    again = await service.submit(replace(frozen, actor="eve", reason="another"))
+    assert (again.replayed, again.result) == (True, first.result)
+    assert (await service.submit(replace(known, actor="", reason=""))).replayed
+    with pytest.raises(KeyReusedError) as reused:
+        await service.submit(replace(known, restrictions=Restriction.NO_BET, actor="eve"))
+    assert reused.value.metadata["fields"] == "restrictions"
+    assert await details() == [words, told, told]
 
 
 async def test_a_bet_is_in_the_balance_the_entries_and_the_log(service: WalletService) -> None:

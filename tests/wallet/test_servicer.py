@@ -1,5 +1,6 @@
 import asyncio
 import contextlib
+import json
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -16,10 +17,12 @@ from croupier.wallet.v1 import (
     wallet_service_pb2_grpc,
 )
 from google.protobuf.timestamp_pb2 import Timestamp
+from sqlalchemy import text
 
 from scripts.mesh.pki import DevelopmentAuthority
+from services.kit.database import Database
 from services.kit.ids import new_id
-from services.wallet.domain import Bucket, Kind, Outcome, RoundState
+from services.wallet.domain import Bucket, Kind, Outcome, Restriction, RoundState, Scope
 from tests.conftest import Connect
 from tests.kit.refusals import refusal
 from tests.kit.tokens import TokenIssuer
@@ -172,6 +175,39 @@ async def test_closed_round_takes_wins_and_no_bets(wallet: RunningWallet, player
     late = (await wallet.game.Win(win(player_id, 300))).result
     assert late.outcome == wallet_pb2.OUTCOME_APPLIED_LATE
     assert await cash(wallet, player_id) == 9_300
+
+
+async def test_restrictions_are_stored_with_who_wanted_them_and_why(
+    wallet: RunningWallet, player_id: str
+) -> None:
+    request = wallet_service_pb2.SetRestrictionsRequest(
+        request_id=new_id(),
+        player_id=player_id,
+        restrictions=[wallet_pb2.RESTRICTION_NO_BET],
+        actor_id="0198c0de-0000-7000-8000-00000000000a",
+        reason="責" * 500,
+    )
+    first = await wallet.player.SetRestrictions(request)
+    database = Database(wallet.database_url, schema="wallet")
+    async with database.snapshot() as connection:
+        details = await connection.execute(text("SELECT detail FROM transfer WHERE kind = 2"))
+        told = json.loads(details.scalar_one())
+    await database.close()
+    assert told == {
+        "scope": Scope.OPERATOR,
+        "restrictions": Restriction.NO_BET,
+        "actor": request.actor_id,
+        "reason": request.reason,
+    }
+    # A process of Player that is older says neither.
+    request.ClearField("actor_id")
+    request.ClearField("reason")
+    repeated = wallet.player.SetRestrictions(request)
+    assert await repeated == first
+    assert REPLAYED in tuple(await repeated.trailing_metadata())
+    request.reason = "x" * 501
+    refused = await refusal(wallet.player.SetRestrictions(request))
+    assert refused.metadata == {"fields": "reason"}
 
 
 async def test_player_excluded_in_mid_round_is_paid_and_may_leave_with_the_money(

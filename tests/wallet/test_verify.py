@@ -56,6 +56,7 @@ MONEY_FROM_NOTHING = (
         ([f"UPDATE transfer SET outcome = 2 WHERE seq = {BET}"], "chain"),
         (["UPDATE transfer SET game_id = 'other' WHERE seq = 9"], "chain"),
         (["UPDATE transfer SET detail = '{}' WHERE kind = 15"], "history"),
+        (["UPDATE transfer SET detail = replace(detail, 'ann', 'eve') WHERE kind = 2"], "chain"),
         (["UPDATE transfer SET outcome = 99 WHERE seq = 5"], "history"),
         (["UPDATE transfer SET create_time = create_time - 1 WHERE seq = 5"], "chain"),
         ([f"UPDATE entry SET debit_posted = 1 WHERE seq = {BET} AND leg = 0"], "sum"),

@@ -1,6 +1,16 @@
 """Pure rules and values of players."""
 
-from services.player.domain.changes import RESTRICTIONS, Change, Step, Subject, next_step
+from services.player.domain.changes import (
+    EXCLUSION_OVER,
+    RESTRICTIONS,
+    UNKNOWN_ORIGIN,
+    Change,
+    Origin,
+    Step,
+    Subject,
+    next_step,
+    self_exclusion,
+)
 from services.player.domain.countries import COUNTRIES, age_min
 from services.player.domain.limits import (
     LOOSENING_DELAY,
@@ -36,8 +46,10 @@ from services.player.domain.player import (
 __all__ = [
     "COUNTRIES",
     "EXCLUSION_MIN",
+    "EXCLUSION_OVER",
     "LOOSENING_DELAY",
     "RESTRICTIONS",
+    "UNKNOWN_ORIGIN",
     "Application",
     "Change",
     "CountryPolicy",
@@ -49,6 +61,7 @@ __all__ = [
     "LimitPeriod",
     "LimitSetting",
     "LimitWish",
+    "Origin",
     "PendingMaximum",
     "Player",
     "Restriction",
@@ -65,4 +78,5 @@ __all__ = [
     "next_step",
     "normalized_name",
     "prolonged",
+    "self_exclusion",
 ]

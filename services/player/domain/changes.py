@@ -18,6 +18,25 @@ other."""
 RESTRICTIONS: Subject = None
 
 
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a change comes from, for the record."""
+
+    actor_id: str
+    """The operator or the player who wanted it; empty: nobody, or it is not known."""
+    reason: str
+    """Why; empty: it is not known."""
+
+
+UNKNOWN_ORIGIN = Origin("", "")
+EXCLUSION_OVER = Origin("", "exclusion is over")
+
+
+def self_exclusion(player_id: str) -> Origin:
+    """Returns the origin of what a player wanted to be kept from."""
+    return Origin(player_id, "self-exclusion")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
     """One change of what the wallet enforces, which the wallet has not confirmed."""
@@ -30,6 +49,8 @@ class Change:
     """All restrictions that are in force from this change on, or what is set of one limit."""
     attempted: bool
     """Whether it may have reached the wallet."""
+    origin: Origin = UNKNOWN_ORIGIN
+    """Who wanted it, and why."""
 
     @property
     def subject(self) -> Subject:

@@ -12,10 +12,12 @@ from services.player.domain import (
     Application,
     CountryPolicy,
     IdentityState,
+    Origin,
     Player,
     check_play,
     is_one_line,
     prolonged,
+    self_exclusion,
 )
 from services.player.errors import IdentityRefusedError
 from services.player.identity import Claim, IdentityProvider, Verdict
@@ -200,6 +202,7 @@ class PlayerService:
                 replace(was.logged_in(now), exclusion=exclusion),
                 was=was,
                 now=now,
+                origin=self_exclusion(player_id),
                 player_excluded={"player_id": player_id, "end_time": end_time},
             )
 
@@ -229,5 +232,10 @@ class PlayerService:
             what = {"player_id": player_id, "operator_id": operator_id, "reason": reason}
             event = {"player_blocked": what} if blocked else {"player_unblocked": what}
             return await self._records.save(
-                connection, replace(was, blocked=blocked), was=was, now=now, **event
+                connection,
+                replace(was, blocked=blocked),
+                was=was,
+                now=now,
+                origin=Origin(operator_id, reason),
+                **event,
             )

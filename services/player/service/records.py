@@ -8,7 +8,15 @@ from services.kit.clock import Clock
 from services.kit.database import Database, Transaction
 from services.kit.feed import Outbox
 from services.kit.ids import new_id
-from services.player.domain import Change, LimitSetting, Player, Restrictions
+from services.player.domain import (
+    EXCLUSION_OVER,
+    UNKNOWN_ORIGIN,
+    Change,
+    LimitSetting,
+    Origin,
+    Player,
+    Restrictions,
+)
 from services.player.store import outstanding, players
 
 
@@ -29,6 +37,7 @@ class Records:
         *,
         was: Player,
         now: datetime,
+        origin: Origin | None = None,
         **event: Mapping[str, object],
     ) -> Player:
         """Saves a player, whom the transaction has locked. It is the transaction's last step.
@@ -42,28 +51,31 @@ class Records:
             limit: What the wallet must learn of a limit, if one was changed.
             was: The facts as they were locked.
             now: The time of the transaction.
+            origin: Who wants other restrictions, and why; None: nobody. They may change all the
+                same, since an exclusion ends by itself.
             **event: What followers shall learn, as for `Outbox.append`.
 
         Returns:
             The player as saved.
         """
         restrictions = player.restrictions_at(now)
-        told: list[Restrictions | LimitSetting] = []
+        told: list[tuple[Restrictions | LimitSetting, Origin]] = []
         if restrictions != was.restrictions:
-            told.append(restrictions)
+            told.append((restrictions, origin or _unwanted(was, now)))
         if limit is not None:
-            told.append(limit)
+            told.append((limit, UNKNOWN_ORIGIN))
         saved = replace(
             player, restrictions=restrictions, change_number=was.change_number + len(told)
         )
         await players.save(connection, saved)
-        for number, content in enumerate(told, start=was.change_number + 1):
+        for number, (content, wanted) in enumerate(told, start=was.change_number + 1):
             change = Change(
                 change_id=new_id(),
                 player_id=saved.player_id,
                 number=number,
                 content=content,
                 attempted=False,
+                origin=wanted,
             )
             await outstanding.add_change(connection, change, now=now)
         # The log's end is locked from here to the commit.
@@ -79,3 +91,9 @@ class Records:
         if event:
             await self.outbox.append(connection, **event)
         return saved
+
+
+def _unwanted(was: Player, now: datetime) -> Origin:
+    """Tells why the restrictions change though nobody wants them to."""
+    over = was.exclusion is not None and was.exclusion_at(now) is None
+    return EXCLUSION_OVER if over else UNKNOWN_ORIGIN

@@ -14,6 +14,7 @@ from services.player.domain import (
     LimitName,
     LimitPeriod,
     LimitSetting,
+    Origin,
     Restrictions,
     Subject,
 )
@@ -40,6 +41,8 @@ async def add_change(connection: AsyncConnection, change: Change, *, now: dateti
             subject=_rendered(change.subject),
             create_time=now,
             superseded=False,
+            actor_id=change.origin.actor_id,
+            reason=change.origin.reason,
             **told,
         )
     )
@@ -76,6 +79,7 @@ async def list_changes(
             number=row.number,
             content=_content(row, subject),
             attempted=row.attempt_time is not None,
+            origin=Origin(row.actor_id or "", row.reason or ""),
         )
         for row in rows
     ]

@@ -107,7 +107,8 @@ def plan_adjust(book: Book, draft: Draft, operation: Adjust) -> None:
 
 def plan_set_restriction(book: Book, draft: Draft, operation: SetRestriction) -> None:
     """Replaces one party's restrictions."""
-    draft.detail = content_of(operation)
+    told = {"reason": operation.reason, "actor": operation.actor}
+    draft.detail = content_of(operation) | {name: each for name, each in told.items() if each}
     player = book.player(operation.player_id, operation.key.tenant)
     book.touch(player)
     player.restrict(operation.scope, operation.restrictions)

@@ -363,10 +363,16 @@ class SetLimit(Operation):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetRestriction(Operation):
-    """Replaces the restrictions that stand on one party's behalf."""
+    """Replaces the restrictions that stand on one party's behalf.
+
+    Attributes:
+        reason: Why, if that is known. Stored, and not content, like the actor: a repeat of what was
+            sent before anybody told is still the same.
+        actor: Who wanted it, if that is known.
+    """
 
     KIND = Kind.SET_RESTRICTION
-    CONTENT = ("player_id", "scope", "restrictions", "reason", "actor")
+    CONTENT = ("player_id", "scope", "restrictions")
 
     scope: Scope
     restrictions: Restriction

@@ -80,6 +80,8 @@ class WalletServicer(wallet_service_pb2_grpc.WalletServiceServicer):
                 player_id=operations.player(request.player_id),
                 scope=Scope.OPERATOR,
                 restrictions=bits,
+                reason=request.reason,
+                actor=request.actor_id,
                 **operations.running_trace(),
             ),
         )

@@ -82,10 +82,16 @@ class SetRestrictionsRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     PLAYER_ID_FIELD_NUMBER: _builtins.int
     RESTRICTIONS_FIELD_NUMBER: _builtins.int
+    ACTOR_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """The caller's id for this change (UUID)."""
     player_id: _builtins.str
     """The player."""
+    actor_id: _builtins.str
+    """Who set them, by id: an operator, or the player. Empty if nobody did, or it is not known."""
+    reason: _builtins.str
+    """Why, for the record. Empty if it is not known."""
     @_builtins.property
     def restrictions(self) -> _containers.RepeatedScalarFieldContainer[_wallet_pb2.Restriction.ValueType]:
         """The restrictions from now on. Empty lifts all."""
@@ -96,10 +102,12 @@ class SetRestrictionsRequest(_message.Message):
         request_id: _builtins.str = ...,
         player_id: _builtins.str = ...,
         restrictions: _abc.Iterable[_wallet_pb2.Restriction.ValueType] | None = ...,
+        actor_id: _builtins.str = ...,
+        reason: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["player_id", b"player_id", "request_id", b"request_id", "restrictions", b"restrictions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor_id", b"actor_id", "player_id", b"player_id", "reason", b"reason", "request_id", b"request_id", "restrictions", b"restrictions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

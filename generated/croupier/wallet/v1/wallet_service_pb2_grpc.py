@@ -142,9 +142,10 @@ class WalletServiceServicer:
         """Replaces the restrictions of a player, in order with the bets around it.
 
         When this answers, no later bet or deposit passes a restriction that it set. Wins, rollbacks
-        and releases ignore restrictions: what is owed is paid (GLI-19 A.3.8). Returns
-        FAILED_PRECONDITION with PLAYER_NOT_FOUND, and ALREADY_EXISTS with KEY_REUSED for a `request_id`
-        that named other restrictions.
+        and releases ignore restrictions: what is owed is paid (GLI-19 A.3.8). Who set them and why is
+        kept in the audit chain as it was first told, and plays no part in whether a repeat is the same
+        call. Returns FAILED_PRECONDITION with PLAYER_NOT_FOUND, and ALREADY_EXISTS with KEY_REUSED for
+        a `request_id` that named other restrictions.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -55,9 +55,10 @@ class WalletServiceStub:
     """Replaces the restrictions of a player, in order with the bets around it.
 
     When this answers, no later bet or deposit passes a restriction that it set. Wins, rollbacks
-    and releases ignore restrictions: what is owed is paid (GLI-19 A.3.8). Returns
-    FAILED_PRECONDITION with PLAYER_NOT_FOUND, and ALREADY_EXISTS with KEY_REUSED for a `request_id`
-    that named other restrictions.
+    and releases ignore restrictions: what is owed is paid (GLI-19 A.3.8). Who set them and why is
+    kept in the audit chain as it was first told, and plays no part in whether a repeat is the same
+    call. Returns FAILED_PRECONDITION with PLAYER_NOT_FOUND, and ALREADY_EXISTS with KEY_REUSED for
+    a `request_id` that named other restrictions.
     """
     SetLimit: _grpc.UnaryUnaryMultiCallable[_wallet_service_pb2.SetLimitRequest, _wallet_service_pb2.SetLimitResponse]
     """Sets, or lifts, a limit that a player chose, in order with the bets and deposits around it.
@@ -159,9 +160,10 @@ class WalletServiceAsyncStub(WalletServiceStub):
     """Replaces the restrictions of a player, in order with the bets around it.
 
     When this answers, no later bet or deposit passes a restriction that it set. Wins, rollbacks
-    and releases ignore restrictions: what is owed is paid (GLI-19 A.3.8). Returns
-    FAILED_PRECONDITION with PLAYER_NOT_FOUND, and ALREADY_EXISTS with KEY_REUSED for a `request_id`
-    that named other restrictions.
+    and releases ignore restrictions: what is owed is paid (GLI-19 A.3.8). Who set them and why is
+    kept in the audit chain as it was first told, and plays no part in whether a repeat is the same
+    call. Returns FAILED_PRECONDITION with PLAYER_NOT_FOUND, and ALREADY_EXISTS with KEY_REUSED for
+    a `request_id` that named other restrictions.
     """
     SetLimit: _aio.UnaryUnaryMultiCallable[_wallet_service_pb2.SetLimitRequest, _wallet_service_pb2.SetLimitResponse]  # type: ignore[assignment]
     """Sets, or lifts, a limit that a player chose, in order with the bets and deposits around it.
@@ -272,9 +274,10 @@ class WalletServiceServicer(metaclass=_abc_1.ABCMeta):
         """Replaces the restrictions of a player, in order with the bets around it.
 
         When this answers, no later bet or deposit passes a restriction that it set. Wins, rollbacks
-        and releases ignore restrictions: what is owed is paid (GLI-19 A.3.8). Returns
-        FAILED_PRECONDITION with PLAYER_NOT_FOUND, and ALREADY_EXISTS with KEY_REUSED for a `request_id`
-        that named other restrictions.
+        and releases ignore restrictions: what is owed is paid (GLI-19 A.3.8). Who set them and why is
+        kept in the audit chain as it was first told, and plays no part in whether a repeat is the same
+        call. Returns FAILED_PRECONDITION with PLAYER_NOT_FOUND, and ALREADY_EXISTS with KEY_REUSED for
+        a `request_id` that named other restrictions.
         """
 
     @_abc_1.abstractmethod
