@@ -76,7 +76,7 @@ class Peer:
             timeout: For a call that inherits no shorter deadline.
         """
         self.name = name
-        self._timeout_s = timeout.total_seconds()
+        self._timeout = timeout
         self.channel = grpc.aio.secure_channel(
             address,
             identity.channel_credentials(),
@@ -116,7 +116,7 @@ class Peer:
         try:
             return await method(
                 request,
-                timeout=self._remaining_s(),
+                timeout=remaining_s(self._timeout),
                 metadata=_metadata(span),
             )
         except grpc.aio.AioRpcError as error:
@@ -155,15 +155,6 @@ class Peer:
         """Closes the channel."""
         await self.channel.close(grace=None)
 
-    def _remaining_s(self) -> float:
-        call = current_call.get(None)
-        if call is None or call.deadline is None:
-            return self._timeout_s
-        remaining = call.deadline - time.monotonic() - _MARGIN_S
-        if remaining <= 0:
-            raise DeadlineExceededError
-        return min(self._timeout_s, remaining)
-
     def _translated(self, error: grpc.aio.AioRpcError) -> Exception:
         code = error.code()
         if code in _PASSED_ON:
@@ -175,6 +166,21 @@ class Peer:
         if code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED):
             return UnavailableError(dependency=self.name)
         return PeerFaultError(f"{self.name}: {code.name}: {error.details()}")
+
+
+def remaining_s(timeout: timedelta) -> float:
+    """Returns the seconds that a call to somebody else may take, with the inherited deadline.
+
+    Raises:
+        DeadlineExceededError: None are left.
+    """
+    call = current_call.get(None)
+    if call is None or call.deadline is None:
+        return timeout.total_seconds()
+    remaining = call.deadline - time.monotonic() - _MARGIN_S
+    if remaining <= 0:
+        raise DeadlineExceededError
+    return min(timeout.total_seconds(), remaining)
 
 
 def _metadata(span: Span | None) -> tuple[tuple[str, str], ...]:
