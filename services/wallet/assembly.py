@@ -114,6 +114,7 @@ def _payments(
         authority=settings.psp_sandbox_authority,
         api_key=settings.psp_sandbox_api_key_file.read_text().strip(),
         webhook_secret=settings.psp_sandbox_webhook_secret_file.read_text().strip(),
+        timeout=settings.psp_timeout,
         clock=clock,
     )
     stack.push_async_callback(sandbox.close)

@@ -3,6 +3,8 @@
 from datetime import timedelta
 from pathlib import Path
 
+from pydantic import Field
+
 from services.kit.settings import ServerSettings
 
 
@@ -17,11 +19,19 @@ class Settings(ServerSettings):
     """Brings the databases up to date at start. On for SQLite in any case."""
     security_address: str
     """Where the Security service is, for the keys of access tokens."""
-    clock_ahead_max: timedelta = timedelta(hours=1)
+    clock_ahead_max: timedelta = Field(
+        timedelta(hours=1), ge=timedelta(seconds=1), le=timedelta(days=1)
+    )
     """How far this machine's clock may run ahead of the time that has passed since the start. The
     ledger takes nothing by one that is further ahead."""
-    reconcile_every: timedelta = timedelta(minutes=1)
+    reconcile_every: timedelta = Field(
+        timedelta(minutes=1), ge=timedelta(milliseconds=100), le=timedelta(hours=1)
+    )
     """How often PSPs are asked about payments that stay pending."""
+    psp_timeout: timedelta = Field(
+        timedelta(seconds=4), ge=timedelta(milliseconds=100), le=timedelta(seconds=30)
+    )
+    """How long a call to a PSP may take."""
     psp_sandbox_url: str
     """Base URL of the sandbox PSP."""
     psp_sandbox_authority: Path

@@ -17,6 +17,7 @@ from croupier.wallet.v1 import (
     posting_service_pb2_grpc,
     wallet_service_pb2_grpc,
 )
+from starlette.types import ASGIApp
 
 from scripts.mesh.pki import DevelopmentAuthority
 from scripts.sandbox.https import HttpsServer
@@ -32,6 +33,9 @@ from tests.kit.tokens import TokenIssuer
 
 WEBHOOK_SECRET = "whsec_test"
 API_KEY = "sk_test"
+
+Around = Callable[[ASGIApp], ASGIApp]
+"""Puts something between a wallet and its PSP."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +57,9 @@ class RunningWallet:
 
 
 @asynccontextmanager
-async def sandbox_psp(authority: DevelopmentAuthority, folder: Path) -> AsyncIterator[str]:
+async def sandbox_psp(
+    authority: DevelopmentAuthority, folder: Path, around: Around
+) -> AsyncIterator[str]:
     identity = authority.identity("psp")
     store = Store(folder / "psp.db")
     async with httpx.AsyncClient() as client:
@@ -67,7 +73,7 @@ async def sandbox_psp(authority: DevelopmentAuthority, folder: Path) -> AsyncIte
         )
         psp = Psp(store, webhooks, api_key=API_KEY, now=lambda: datetime.now(UTC))
         server = HttpsServer(
-            psp.application(), port=0, certificate=identity.certificate, key=identity.key
+            around(psp.application()), port=0, certificate=identity.certificate, key=identity.key
         )
         stopping = asyncio.Event()
         serving = asyncio.create_task(server.serve_until(stopping))
@@ -92,6 +98,7 @@ async def running_wallet(
     database_url: Callable[[str], str],
     folder: Path,
     clock: SteadyClock | None = None,
+    around_psp: Around = lambda application: application,
     **changes: Any,
 ) -> AsyncIterator[RunningWallet]:
     identity = authority.identity("wallet")
@@ -99,7 +106,7 @@ async def running_wallet(
     (folder / "secret").write_text(WEBHOOK_SECRET)
     trusted = ssl.create_default_context(cafile=str(authority.certificate_path))
     async with (
-        sandbox_psp(authority, folder) as psp_url,
+        sandbox_psp(authority, folder, around_psp) as psp_url,
         AsyncExitStack() as stack,
         httpx.AsyncClient(verify=trusted, trust_env=False) as browser,
     ):

@@ -52,6 +52,17 @@ class WebhookRefusedError(ServiceError):
         super().__init__("the webhook's signature is not valid", psp=psp)
 
 
+class WebhookMalformedError(ServiceError):
+    """A genuine webhook that is not what the PSP documents."""
+
+    code = grpc.StatusCode.INVALID_ARGUMENT
+    reason = ErrorReason.Name(ErrorReason.ERROR_REASON_WEBHOOK_MALFORMED)
+
+    def __init__(self, psp: str) -> None:
+        """Names the PSP; what it sent is not repeated."""
+        super().__init__("the webhook is not what the PSP documents", psp=psp)
+
+
 class WebhookMismatchError(ServiceError):
     """A genuine report that fits no payment, or not its amount."""
 

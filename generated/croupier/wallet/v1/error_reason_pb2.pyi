@@ -67,6 +67,13 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
         {"reason": "ERROR_REASON_WEBHOOK_MISMATCH", "domain": "croupier",
          "metadata": {"payment_id": "0198c0de-0000-7000-8000-000000000001"}}
     """
+    ERROR_REASON_WEBHOOK_MALFORMED: _ErrorReason.ValueType  # 8
+    """INVALID_ARGUMENT: the webhook is genuine, and is not what the PSP documents. Nothing moved. It is
+    logged for a human; the reconciliation asks the PSP about the payment in any case.
+
+        {"reason": "ERROR_REASON_WEBHOOK_MALFORMED", "domain": "croupier",
+         "metadata": {"psp": "sandbox"}}
+    """
     ERROR_REASON_TOMBSTONED: _ErrorReason.ValueType  # 20
     """FAILED_PRECONDITION: the movement was rolled back before it came. It will never be booked.
 
@@ -257,6 +264,13 @@ ERROR_REASON_WEBHOOK_MISMATCH: ErrorReason.ValueType  # 7
 
     {"reason": "ERROR_REASON_WEBHOOK_MISMATCH", "domain": "croupier",
      "metadata": {"payment_id": "0198c0de-0000-7000-8000-000000000001"}}
+"""
+ERROR_REASON_WEBHOOK_MALFORMED: ErrorReason.ValueType  # 8
+"""INVALID_ARGUMENT: the webhook is genuine, and is not what the PSP documents. Nothing moved. It is
+logged for a human; the reconciliation asks the PSP about the payment in any case.
+
+    {"reason": "ERROR_REASON_WEBHOOK_MALFORMED", "domain": "croupier",
+     "metadata": {"psp": "sandbox"}}
 """
 ERROR_REASON_TOMBSTONED: ErrorReason.ValueType  # 20
 """FAILED_PRECONDITION: the movement was rolled back before it came. It will never be booked.

@@ -57,7 +57,9 @@ class Payment(_message.Message):
         STATE_SUCCEEDED: Payment._State.ValueType  # 2
         """The PSP confirmed it and the ledger booked it. Final."""
         STATE_FAILED: Payment._State.ValueType  # 3
-        """The PSP refused it, or its time ran out. Final."""
+        """The PSP or the ledger refused it, or its time ran out. Final, but for one case: if the PSP
+        reports later that it has the money after all, the money is booked and the payment succeeds.
+        """
 
     class State(_State, metaclass=_StateEnumTypeWrapper):
         """How far it has come."""
@@ -69,7 +71,9 @@ class Payment(_message.Message):
     STATE_SUCCEEDED: Payment.State.ValueType  # 2
     """The PSP confirmed it and the ledger booked it. Final."""
     STATE_FAILED: Payment.State.ValueType  # 3
-    """The PSP refused it, or its time ran out. Final."""
+    """The PSP or the ledger refused it, or its time ran out. Final, but for one case: if the PSP
+    reports later that it has the money after all, the money is booked and the payment succeeds.
+    """
 
     PAYMENT_ID_FIELD_NUMBER: _builtins.int
     DIRECTION_FIELD_NUMBER: _builtins.int
@@ -94,7 +98,9 @@ class Payment(_message.Message):
     authorization_number: _builtins.str
     """The PSP's or issuer's authorization, once it succeeded (GLI-19 2.5.6c)."""
     failure: _builtins.str
-    """Why it failed, as the PSP says; empty otherwise."""
+    """Why it failed: as the PSP says, or how the ledger refused it, or `expired` if an hour passed
+    before the PSP's checkout was known. Empty otherwise.
+    """
     @_builtins.property
     def amount(self) -> _money_pb2.Money:
         """The amount."""

@@ -59,9 +59,12 @@ class PaymentServiceServicer:
     def CreateDeposit(self, request, context):
         """Begins a deposit: asks the PSP for a checkout where the player pays.
 
-        The balance does not change before the PSP confirms. Safe to repeat with the same `request_id`.
-        Returns ALREADY_EXISTS with REQUEST_ID_REUSED, FAILED_PRECONDITION with ACCOUNT_NOT_FOUND or
-        PLAYER_RESTRICTED, and UNAVAILABLE if the PSP does not answer.
+        The balance does not change before the PSP confirms. Safe to repeat with the same `request_id`:
+        a repeat goes on where the first call ended, and so does the wallet itself after some minutes.
+        What has no checkout an hour after it began is FAILED, and a repeat returns it as that.
+        Returns ALREADY_EXISTS with REQUEST_ID_REUSED, FAILED_PRECONDITION with PLAYER_NOT_FOUND,
+        ACCOUNT_NOT_FOUND, PLAYER_RESTRICTED or LIMIT_REACHED, UNAVAILABLE if the PSP does not answer,
+        and INTERNAL if it answers what it should not.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -79,7 +82,8 @@ class PaymentServiceServicer:
 
         It answers after the ledger has committed. A repeated event changes nothing and is answered the
         same, so a PSP that retries is always safe. Returns NOT_FOUND with PSP_UNKNOWN,
-        PERMISSION_DENIED with WEBHOOK_REFUSED, and FAILED_PRECONDITION with WEBHOOK_MISMATCH.
+        PERMISSION_DENIED with WEBHOOK_REFUSED, INVALID_ARGUMENT with WEBHOOK_MALFORMED, and
+        FAILED_PRECONDITION with WEBHOOK_MISMATCH.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

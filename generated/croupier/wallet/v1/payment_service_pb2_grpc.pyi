@@ -36,9 +36,12 @@ class PaymentServiceStub:
     CreateDeposit: _grpc.UnaryUnaryMultiCallable[_payment_service_pb2.CreateDepositRequest, _payment_service_pb2.CreateDepositResponse]
     """Begins a deposit: asks the PSP for a checkout where the player pays.
 
-    The balance does not change before the PSP confirms. Safe to repeat with the same `request_id`.
-    Returns ALREADY_EXISTS with REQUEST_ID_REUSED, FAILED_PRECONDITION with ACCOUNT_NOT_FOUND or
-    PLAYER_RESTRICTED, and UNAVAILABLE if the PSP does not answer.
+    The balance does not change before the PSP confirms. Safe to repeat with the same `request_id`:
+    a repeat goes on where the first call ended, and so does the wallet itself after some minutes.
+    What has no checkout an hour after it began is FAILED, and a repeat returns it as that.
+    Returns ALREADY_EXISTS with REQUEST_ID_REUSED, FAILED_PRECONDITION with PLAYER_NOT_FOUND,
+    ACCOUNT_NOT_FOUND, PLAYER_RESTRICTED or LIMIT_REACHED, UNAVAILABLE if the PSP does not answer,
+    and INTERNAL if it answers what it should not.
     """
     GetPayment: _grpc.UnaryUnaryMultiCallable[_payment_service_pb2.GetPaymentRequest, _payment_service_pb2.GetPaymentResponse]
     """Gets a payment of the calling player. Returns NOT_FOUND with PAYMENT_NOT_FOUND."""
@@ -47,7 +50,8 @@ class PaymentServiceStub:
 
     It answers after the ledger has committed. A repeated event changes nothing and is answered the
     same, so a PSP that retries is always safe. Returns NOT_FOUND with PSP_UNKNOWN,
-    PERMISSION_DENIED with WEBHOOK_REFUSED, and FAILED_PRECONDITION with WEBHOOK_MISMATCH.
+    PERMISSION_DENIED with WEBHOOK_REFUSED, INVALID_ARGUMENT with WEBHOOK_MALFORMED, and
+    FAILED_PRECONDITION with WEBHOOK_MISMATCH.
     """
 
 @_typing.type_check_only
@@ -58,9 +62,12 @@ class PaymentServiceAsyncStub(PaymentServiceStub):
     CreateDeposit: _aio.UnaryUnaryMultiCallable[_payment_service_pb2.CreateDepositRequest, _payment_service_pb2.CreateDepositResponse]  # type: ignore[assignment]
     """Begins a deposit: asks the PSP for a checkout where the player pays.
 
-    The balance does not change before the PSP confirms. Safe to repeat with the same `request_id`.
-    Returns ALREADY_EXISTS with REQUEST_ID_REUSED, FAILED_PRECONDITION with ACCOUNT_NOT_FOUND or
-    PLAYER_RESTRICTED, and UNAVAILABLE if the PSP does not answer.
+    The balance does not change before the PSP confirms. Safe to repeat with the same `request_id`:
+    a repeat goes on where the first call ended, and so does the wallet itself after some minutes.
+    What has no checkout an hour after it began is FAILED, and a repeat returns it as that.
+    Returns ALREADY_EXISTS with REQUEST_ID_REUSED, FAILED_PRECONDITION with PLAYER_NOT_FOUND,
+    ACCOUNT_NOT_FOUND, PLAYER_RESTRICTED or LIMIT_REACHED, UNAVAILABLE if the PSP does not answer,
+    and INTERNAL if it answers what it should not.
     """
     GetPayment: _aio.UnaryUnaryMultiCallable[_payment_service_pb2.GetPaymentRequest, _payment_service_pb2.GetPaymentResponse]  # type: ignore[assignment]
     """Gets a payment of the calling player. Returns NOT_FOUND with PAYMENT_NOT_FOUND."""
@@ -69,7 +76,8 @@ class PaymentServiceAsyncStub(PaymentServiceStub):
 
     It answers after the ledger has committed. A repeated event changes nothing and is answered the
     same, so a PSP that retries is always safe. Returns NOT_FOUND with PSP_UNKNOWN,
-    PERMISSION_DENIED with WEBHOOK_REFUSED, and FAILED_PRECONDITION with WEBHOOK_MISMATCH.
+    PERMISSION_DENIED with WEBHOOK_REFUSED, INVALID_ARGUMENT with WEBHOOK_MALFORMED, and
+    FAILED_PRECONDITION with WEBHOOK_MISMATCH.
     """
 
 class PaymentServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -83,9 +91,12 @@ class PaymentServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_payment_service_pb2.CreateDepositResponse, _abc.Awaitable[_payment_service_pb2.CreateDepositResponse]]:
         """Begins a deposit: asks the PSP for a checkout where the player pays.
 
-        The balance does not change before the PSP confirms. Safe to repeat with the same `request_id`.
-        Returns ALREADY_EXISTS with REQUEST_ID_REUSED, FAILED_PRECONDITION with ACCOUNT_NOT_FOUND or
-        PLAYER_RESTRICTED, and UNAVAILABLE if the PSP does not answer.
+        The balance does not change before the PSP confirms. Safe to repeat with the same `request_id`:
+        a repeat goes on where the first call ended, and so does the wallet itself after some minutes.
+        What has no checkout an hour after it began is FAILED, and a repeat returns it as that.
+        Returns ALREADY_EXISTS with REQUEST_ID_REUSED, FAILED_PRECONDITION with PLAYER_NOT_FOUND,
+        ACCOUNT_NOT_FOUND, PLAYER_RESTRICTED or LIMIT_REACHED, UNAVAILABLE if the PSP does not answer,
+        and INTERNAL if it answers what it should not.
         """
 
     @_abc_1.abstractmethod
@@ -106,7 +117,8 @@ class PaymentServiceServicer(metaclass=_abc_1.ABCMeta):
 
         It answers after the ledger has committed. A repeated event changes nothing and is answered the
         same, so a PSP that retries is always safe. Returns NOT_FOUND with PSP_UNKNOWN,
-        PERMISSION_DENIED with WEBHOOK_REFUSED, and FAILED_PRECONDITION with WEBHOOK_MISMATCH.
+        PERMISSION_DENIED with WEBHOOK_REFUSED, INVALID_ARGUMENT with WEBHOOK_MALFORMED, and
+        FAILED_PRECONDITION with WEBHOOK_MISMATCH.
         """
 
 def add_PaymentServiceServicer_to_server(servicer: PaymentServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
