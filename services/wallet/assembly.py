@@ -13,6 +13,7 @@ from services.kit.interceptors.authentication import Authenticators
 from services.kit.keys import SecurityKeys
 from services.kit.tokens import token_authenticators
 from services.wallet.feed import LedgerFeed
+from services.wallet.payments.reconciler import Reconciler
 from services.wallet.payments.sandbox import SandboxPsp
 from services.wallet.payments.service import PaymentService
 from services.wallet.payments.servicer import PaymentServicer
@@ -125,7 +126,8 @@ def _payments(
         default_psp=sandbox.name,
         clock=clock,
     )
+    reconciler = Reconciler(database=database, payments=payments, clock=clock)
     repeat_in_background(
-        {"reconcile payments": payments.reconcile}, stack, every=settings.reconcile_every
+        {"reconcile payments": reconciler.reconcile}, stack, every=settings.reconcile_every
     )
     return payments

@@ -10,7 +10,21 @@ from services.kit.money import Money
 PaymentId = NewType("PaymentId", str)
 
 HOLD_LIFE = timedelta(hours=1)
-"""How long the ledger keeps an announced deposit: longer than any checkout is open."""
+"""How long the ledger keeps an announced deposit: longer than any checkout is open.
+
+A payment whose checkout is still unknown by then ends as expired.
+"""
+
+EXPIRED = "expired"
+"""The failure of a payment that ended so."""
+
+ASK_AFTER = timedelta(minutes=2)
+"""How long a PSP has to report by itself before it is asked; doubled with each question."""
+
+ASK_PAUSE_MAX = timedelta(hours=1)
+"""The longest pause between two questions about one payment."""
+
+_DOUBLINGS_MAX = 16
 
 
 class PaymentState(IntEnum):
@@ -28,7 +42,9 @@ class Payment:
     Attributes:
         hold_id: The ledger's announcement of it; empty until there is one.
         checkout_id: The PSP's name of it; empty until there is one.
-        failure: Why it failed, in the PSP's word or that of the ledger's refusal.
+        failure: Why it failed, in the PSP's word or that of the ledger's refusal; or `EXPIRED`.
+        asks: How often the PSP was asked about it since it last had news.
+        ask_time: When the PSP is to be asked next.
     """
 
     payment_id: PaymentId
@@ -45,6 +61,8 @@ class Payment:
     failure: str
     create_time: datetime
     update_time: datetime
+    asks: int
+    ask_time: datetime
 
     @property
     def hold_expire_time(self) -> datetime:
@@ -103,4 +121,13 @@ def next_step(payment: Payment, report: Report) -> Step:
 
 def fits(payment: Payment, report: Report) -> bool:
     """Tells whether a report is about this payment and this amount."""
-    return payment.amount == report.amount and payment.checkout_id in ("", report.checkout_id)
+    return (
+        payment.payment_id == report.payment_id
+        and payment.amount == report.amount
+        and payment.checkout_id in ("", report.checkout_id)
+    )
+
+
+def ask_pause(asks: int) -> timedelta:
+    """Returns how long to wait after so many questions: it doubles, to a stated maximum."""
+    return min(ASK_AFTER * (1 << min(asks, _DOUBLINGS_MAX)), ASK_PAUSE_MAX)

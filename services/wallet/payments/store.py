@@ -4,11 +4,17 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, insert, select, update
+from sqlalchemy import Row, Update, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.kit.money import Money
-from services.wallet.payments.domain import Payment, PaymentId, PaymentState
+from services.wallet.payments.domain import (
+    EXPIRED,
+    Checkout,
+    Payment,
+    PaymentId,
+    PaymentState,
+)
 from services.wallet.payments.errors import PaymentNotFoundError
 from services.wallet.payments.tables import PAYMENT
 
@@ -32,6 +38,8 @@ async def add(connection: AsyncConnection, payment: Payment) -> None:
             failure=payment.failure,
             create_time=payment.create_time,
             update_time=payment.update_time,
+            asks=payment.asks,
+            ask_time=payment.ask_time,
         )
     )
 
@@ -73,33 +81,29 @@ async def set_checkout(
     payment_id: PaymentId,
     *,
     hold_id: str,
-    checkout_id: str,
-    checkout_url: str,
+    checkout: Checkout,
+    ask_time: datetime,
     now: datetime,
 ) -> None:
-    """Notes the announcement in the ledger and the checkout at the PSP."""
+    """Notes the announcement in the ledger and the checkout at the PSP. The first one stays."""
     await connection.execute(
         update(PAYMENT)
-        .where(PAYMENT.c.payment_id == payment_id)
+        .where(PAYMENT.c.payment_id == payment_id, PAYMENT.c.checkout_id == "")
         .values(
             hold_id=hold_id,
-            checkout_id=checkout_id,
-            checkout_url=checkout_url,
+            checkout_id=checkout.checkout_id,
+            checkout_url=checkout.url,
             update_time=now,
+            asks=0,
+            ask_time=ask_time,
         )
     )
 
 
-async def settle(
-    connection: AsyncConnection,
-    payment_id: PaymentId,
-    *,
-    state: PaymentState,
-    authorization_number: str = "",
-    failure: str = "",
-    now: datetime,
+async def succeed(
+    connection: AsyncConnection, payment_id: PaymentId, *, authorization_number: str, now: datetime
 ) -> None:
-    """Ends a payment. One that succeeded stays so."""
+    """Ends a payment as booked, whatever it was before. One that succeeded stays as it is."""
     await connection.execute(
         update(PAYMENT)
         .where(
@@ -107,29 +111,76 @@ async def settle(
             PAYMENT.c.state != int(PaymentState.SUCCEEDED),
         )
         .values(
-            state=int(state),
+            state=int(PaymentState.SUCCEEDED),
             authorization_number=authorization_number,
-            failure=failure,
+            failure="",
             update_time=now,
         )
     )
 
 
-async def page_pending(
-    connection: AsyncConnection, *, before: datetime, limit: int
+async def fail(
+    connection: AsyncConnection, payment_id: PaymentId, *, failure: str, now: datetime
+) -> None:
+    """Ends a payment as failed, if it is pending."""
+    await connection.execute(_failing(payment_id, failure=failure, now=now))
+
+
+async def expire(connection: AsyncConnection, payment_id: PaymentId, *, now: datetime) -> None:
+    """Ends a payment as expired, if it is pending and its checkout is still unknown."""
+    await connection.execute(
+        _failing(payment_id, failure=EXPIRED, now=now).where(PAYMENT.c.checkout_id == "")
+    )
+
+
+def _failing(payment_id: PaymentId, *, failure: str, now: datetime) -> Update:
+    return (
+        update(PAYMENT)
+        .where(
+            PAYMENT.c.payment_id == payment_id,
+            PAYMENT.c.state == int(PaymentState.PENDING),
+        )
+        .values(state=int(PaymentState.FAILED), failure=failure, update_time=now)
+    )
+
+
+async def list_due_psps(connection: AsyncConnection, *, now: datetime) -> Sequence[str]:
+    """Lists the PSPs that are to be asked about a payment now."""
+    found = await connection.execute(
+        select(PAYMENT.c.psp)
+        .distinct()
+        .where(PAYMENT.c.state == int(PaymentState.PENDING), PAYMENT.c.ask_time <= now)
+        .order_by(PAYMENT.c.psp)
+    )
+    return list(found.scalars())
+
+
+async def page_due(
+    connection: AsyncConnection, psp: str, *, now: datetime, limit: int
 ) -> Sequence[Payment]:
-    """Returns payments that have been pending at a PSP since `before`, oldest first."""
+    """Returns a PSP's payments that it is to be asked about, those whose turn came first."""
     found = await connection.execute(
         select(PAYMENT)
         .where(
             PAYMENT.c.state == int(PaymentState.PENDING),
-            PAYMENT.c.checkout_id != "",
-            PAYMENT.c.create_time < before,
+            PAYMENT.c.psp == psp,
+            PAYMENT.c.ask_time <= now,
         )
-        .order_by(PAYMENT.c.create_time)
+        .order_by(PAYMENT.c.ask_time)
         .limit(limit)
     )
     return [_payment(row) for row in found]
+
+
+async def note_ask(
+    connection: AsyncConnection, payment_id: PaymentId, *, asks: int, ask_time: datetime
+) -> None:
+    """Notes that a PSP is asked about a payment, and when it will be again."""
+    await connection.execute(
+        update(PAYMENT)
+        .where(PAYMENT.c.payment_id == payment_id)
+        .values(asks=asks, ask_time=ask_time)
+    )
 
 
 def _payment(row: Row[Any]) -> Payment:
@@ -148,4 +199,6 @@ def _payment(row: Row[Any]) -> Payment:
         failure=row.failure,
         create_time=row.create_time,
         update_time=row.update_time,
+        asks=row.asks,
+        ask_time=row.ask_time,
     )

@@ -5,6 +5,7 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     Index,
+    Integer,
     MetaData,
     SmallInteger,
     Table,
@@ -40,6 +41,8 @@ PAYMENT = Table(
     Column("failure", Text, nullable=False),
     Column("create_time", UtcMicros, nullable=False),
     Column("update_time", UtcMicros, nullable=False),
+    Column("asks", Integer, nullable=False, server_default="0"),
+    Column("ask_time", UtcMicros, nullable=False, server_default="0"),
     # Two equal requests that meet: the second one finds the first.
     UniqueConstraint("player_id", "request_id"),
     CheckConstraint("amount > 0", name="amount_positive"),
@@ -48,10 +51,11 @@ PAYMENT = Table(
     CheckConstraint("state <> 2 OR authorization_number <> ''", name="success_authorized"),
     integer_check("amount"),
 )
-# The reconciler asks for what is pending, oldest first; final payments are not in the index.
+# The reconciler takes those of a PSP whose turn came first; final payments are not in the index.
 Index(
-    "ix_payment_pending",
-    PAYMENT.c.create_time,
+    "ix_payment_due",
+    PAYMENT.c.psp,
+    PAYMENT.c.ask_time,
     sqlite_where=PAYMENT.c.state == 1,
     postgresql_where=PAYMENT.c.state == 1,
 )
