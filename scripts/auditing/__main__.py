@@ -55,7 +55,7 @@ def verify(
 
 @app.command("rebuild")
 def rebuild_caches(database: Address = DEFAULT_DATABASE, shard: Shard = 0) -> None:
-    """Makes balances, holds, rounds, bonuses and limits what history says.
+    """Makes balances, holds, rounds, bonuses, limits and policies what history says.
 
     The writer must be stopped; a new epoch keeps it off. Exit code 1 if that was not possible.
     """

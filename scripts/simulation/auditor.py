@@ -19,7 +19,6 @@ from tests.simulation.comparison import (
     model_state,
 )
 from tests.simulation.model import Ledger, Reply
-from tests.simulation.world import POLICIES
 
 _PAGE = 500
 
@@ -44,8 +43,7 @@ class Auditor:
     """
 
     def __init__(self) -> None:
-        policies = {(each.tenant, each.source): each for each in POLICIES}
-        self._model = Ledger(policies)
+        self._model = Ledger()
         self._sent: dict[Content, Operation] = {}
         self._groups: dict[Content, Group] = {}
         self._acknowledged: dict[Content, Result] = {}

@@ -13,14 +13,12 @@ from scripts.simulation.auditor import Auditor, DivergenceError
 from scripts.simulation.faults import FaultySession
 from scripts.simulation.workload import Unit, Workload, operations_of
 from services.kit.clock import to_micros
-from services.kit.database import Database
 from services.kit.errors import ServiceError
 from services.wallet.domain import Answer, Group, Key, Micros
 from services.wallet.errors import TransferNotFoundError
 from services.wallet.service import WalletService
-from services.wallet.store import add_policy
 from services.wallet.writer import WriterOptions, WriterState
-from tests.simulation.world import POLICIES
+from tests.simulation.world import first_policies
 
 _PLAYERS = 40
 _CALLERS_MAX = 24
@@ -151,13 +149,19 @@ class Simulation:
     # Steps.
 
     async def _open(self) -> None:
-        """Opens all wallets, piece by piece, so that no queue is too short for it."""
+        """Sets policies and opens all wallets, piece by piece, so that no queue is too short."""
+        policies: list[Unit] = [*first_policies()]
+        await self._open_some(policies)
+        # What keys name depends on it, and so the model must know before more is sent.
+        await self._check(whole=False)
         openings = self._workload.openings()
         for start in range(0, len(openings), _CALLERS_MAX):
-            piece = openings[start : start + _CALLERS_MAX]
-            for unit in piece:
-                self._auditor.sends(unit)
-            await self._caller(piece)
+            await self._open_some(openings[start : start + _CALLERS_MAX])
+
+    async def _open_some(self, units: list[Unit]) -> None:
+        for unit in units:
+            self._auditor.sends(unit)
+        await self._caller(units)
 
     async def _step(self) -> None:
         self.report.steps += 1
@@ -233,10 +237,6 @@ class Simulation:
     # Beginning, restarting, ending.
 
     async def _prepare(self) -> None:
-        database = Database(self._url, schema="wallet")
-        for policy in POLICIES:
-            await add_policy(database, policy, Micros(0))
-        await database.close()
         await self._start()
 
     async def _start(self) -> None:

@@ -23,6 +23,7 @@ from services.wallet.domain import (
     HoldId,
     IfRefused,
     Key,
+    KeyScope,
     Kind,
     LimitKind,
     Micros,
@@ -36,12 +37,15 @@ from services.wallet.domain import (
     Rollback,
     Scope,
     SetLimit,
+    SetPolicy,
     SetRestriction,
     SpendOrder,
+    Stance,
     Win,
+    WinShort,
     Withdraw,
 )
-from tests.simulation.world import DAY, HOUR, TENANT
+from tests.simulation.world import DAY, HOUR, SCOPES, SOURCES, TENANT
 
 Unit = Operation | Group
 
@@ -81,6 +85,7 @@ class Workload:
             self._exchange: 1,
             self._adjust: 2,
             self._open: 1,
+            self._policy: 1,
         }
 
     def openings(self) -> list[Unit]:
@@ -92,6 +97,10 @@ class Workload:
                 units.append(OpenWallet(**fields))
                 fields = self._fields(player_id, "psp", currency)
                 units.append(Deposit(amount=self.random.randint(50, 600), **fields))
+        # A first key of each source: from then on the scope of its keys is fixed.
+        for source in SOURCES:
+            fields = self._fields(self.players[0], source, "EUR")
+            units.append(CloseRound(round_key="table-0", **fields))
         return units
 
     def next(self, now: Micros) -> Unit:
@@ -369,6 +378,32 @@ class Workload:
     def _open(self, player_id: PlayerId, now: Micros) -> Operation:
         del now
         return OpenWallet(**self._money(player_id, "player"))
+
+    def _policy(self, player_id: PlayerId, now: Micros) -> Operation:
+        """A source is judged otherwise from now on; at times its keys should name other things."""
+        del player_id, now
+        source, short = self.random.choice(SOURCES), self.random.choice(list(WinShort))
+        scope = SCOPES.get(source, KeyScope.SOURCE)
+        if self._rarely(0.1):
+            [scope] = set(KeyScope) - {scope}
+        self._count += 1
+        return SetPolicy(
+            key=Key(TENANT, "office", f"policy-{self._count}"),
+            source=source,
+            rollback_unknown=self.random.choice(list(Stance)),
+            rollback_win_short=short,
+            debt_limit=self.random.randint(1, 100) if short is WinShort.DEBT else 0,
+            rollback_settled_bet=self.random.choice(list(Stance)),
+            win_without_reference=self.random.choice(list(Stance)),
+            win_after_close=self.random.choice(list(Stance)),
+            spend_order=self.random.choice(list(SpendOrder)),
+            split_stake=self._rarely(0.5),
+            # Elsewhere nobody sends parts.
+            partial_rollback=source == "sports" and not self._rarely(0.2),
+            key_scope=scope,
+            reason="r",
+            actor="a",
+        )
 
 
 def operations_of(unit: Unit) -> tuple[Operation, ...]:

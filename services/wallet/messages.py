@@ -11,8 +11,10 @@ from services.wallet.domain import (
     Available,
     Bucket,
     LimitFacts,
+    PolicyVersion,
     Posting,
     Result,
+    policy_of,
     result_of,
     unpack_id,
     unpack_key,
@@ -59,7 +61,7 @@ def transfer_message(posting: Posting) -> wallet_pb2.Transfer:
     return wallet_pb2.Transfer(
         result=result_message(result),
         kind=wallet_pb2.TransferKind.ValueType(result.kind),
-        player_id=unpack_id(result.player_id),
+        player_id=unpack_id(result.player_id) if result.player_id else "",
         amount_minor_units=result.amount,
         game_id=result.game_id,
         round_id=posting.round_key or "",
@@ -91,6 +93,37 @@ def liability_message(liability: Liability) -> back_office_pb2.Liability:
         locked_minor_units=liability.locked,
         total_minor_units=liability.cash + liability.bonus + liability.locked,
         house_minor_units=-liability.house,
+    )
+
+
+def policy_message(version: PolicyVersion) -> back_office_pb2.Policy:
+    """Renders a version of a policy; every switch is told, also one at its default."""
+    policy = policy_of(version)
+    return back_office_pb2.Policy(
+        policy_id=version.policy_id,
+        source=version.source,
+        version=version.version,
+        # The numbers of the contract are one higher, since 0 means there that nothing was said.
+        switches=back_office_pb2.PolicySwitches(
+            rollback_unknown=back_office_pb2.Stance.ValueType(policy.rollback_unknown + 1),
+            rollback_win_short=back_office_pb2.ShortWinRollback.ValueType(
+                policy.rollback_win_short + 1
+            ),
+            debt_limit_minor_units=policy.debt_limit,
+            rollback_settled_bet=back_office_pb2.Stance.ValueType(policy.rollback_settled_bet + 1),
+            win_without_reference=back_office_pb2.Stance.ValueType(
+                policy.win_without_reference + 1
+            ),
+            win_after_close=back_office_pb2.Stance.ValueType(policy.win_after_close + 1),
+            spend_order=back_office_pb2.SpendOrder.ValueType(policy.spend_order + 1),
+            split_stake=policy.split_stake,
+            partial_rollback=policy.partial_rollback,
+            key_scope=back_office_pb2.KeyScope.ValueType(policy.key_scope + 1),
+        ),
+        seq=version.seq or 0,
+        create_time=None if version.seq is None else timestamp(version.create_time),
+        actor_id=version.actor,
+        reason=version.reason,
     )
 
 

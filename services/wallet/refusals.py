@@ -6,7 +6,7 @@ import grpc
 from croupier.wallet.v1.error_reason_pb2 import ErrorReason
 
 from services.kit.errors import ServiceError
-from services.wallet.domain import Kind, Operation, Outcome, Result, unpack_id
+from services.wallet.domain import KeyScope, Kind, Operation, Outcome, Result, unpack_id
 from services.wallet.messages import result_message
 
 Facts = dict[str, str | int]
@@ -101,6 +101,13 @@ def _round(_: Result, operation: Operation | None) -> Facts:
     return {"round_id": round_key} if round_key else {}
 
 
+def _key_scope(result: Result, _: Operation | None) -> Facts:
+    return {
+        "policy_source": result.detail["source"],
+        "key_scope": KeyScope(result.detail["scope_in_use"]).name.lower(),
+    }
+
+
 _FACTS: Mapping[Outcome, Callable[[Result, Operation | None], Facts]] = {
     Outcome.PLAYER_NOT_FOUND: _player,
     Outcome.ACCOUNT_NOT_FOUND: _currency,
@@ -117,4 +124,5 @@ _FACTS: Mapping[Outcome, Callable[[Result, Operation | None], Facts]] = {
     Outcome.BONUS_MAX_BET: _max_bet,
     Outcome.INSUFFICIENT_FUNDS: _funds,
     Outcome.LIMIT_REACHED: _limit,
+    Outcome.KEY_SCOPE_FIXED: _key_scope,
 }

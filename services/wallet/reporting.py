@@ -1,4 +1,4 @@
-"""The use cases that only read, for operators: the past, statements and what is owed."""
+"""The use cases that only read, for operators: the past, what is owed, and the policies."""
 
 from dataclasses import dataclass
 
@@ -6,12 +6,13 @@ from services.kit.clock import Clock, to_micros
 from services.kit.database import Database
 from services.kit.errors import InvalidRequestError
 from services.kit.paging import page_position, page_token
-from services.wallet.domain import Micros, PlayerId, unpack_id
+from services.wallet.domain import Micros, PlayerId, PolicyVersion, unpack_id
 from services.wallet.errors import AccountNotFoundError, PlayerNotFoundError
 from services.wallet.store import (
     Liability,
     PastBalance,
     Period,
+    PolicyVersions,
     Reports,
     StatementLine,
     StatementQuery,
@@ -30,12 +31,21 @@ class StatementPage:
     next_page_token: str
 
 
+@dataclass(frozen=True, slots=True)
+class PolicyPage:
+    """Versions of policies, newest first, and the token of the page after; empty on the last."""
+
+    versions: list[PolicyVersion]
+    next_page_token: str
+
+
 class ReportingService:
     """Answers from committed state, on connections of its own; nothing waits for the writer."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
         """Takes the ledger's read side, and the clock that tells what is past."""
         self._reports = Reports(database)
+        self._policies = PolicyVersions(database)
         self._clock = clock
 
     async def get_balance_at(
@@ -103,6 +113,32 @@ class ReportingService:
     async def get_liabilities(self) -> tuple[list[Liability], int]:
         """Returns what is owed to all players, by currency, and the last transfer counted."""
         return await self._reports.sum_liabilities()
+
+    async def get_policy(self, tenant: str, source: str) -> PolicyVersion:
+        """Returns the version that judges a source, its own or the default."""
+        return await self._policies.get_newest(tenant, source)
+
+    async def list_policies(
+        self, tenant: str, source: str, *, page_size: int, token: str = ""
+    ) -> PolicyPage:
+        """Returns all versions of a tenant's policies, or of one source's, newest first.
+
+        Raises:
+            PageTokenInvalidError: The token was not made for this list.
+        """
+        query: list[int | str] = ["policies", tenant, source]
+        position = page_position(token, query=query, shape=(int,))
+        size = max(1, min(page_size, PAGE_SIZE_MAX))
+        versions = await self._policies.page_versions(
+            tenant,
+            source,
+            before_id=None if position is None else int(position[0]),
+            limit=size + 1,
+        )
+        if len(versions) <= size:
+            return PolicyPage(versions, "")
+        versions = versions[:size]
+        return PolicyPage(versions, page_token([versions[-1].policy_id], query=query))
 
     async def _not_found(
         self, player_id: PlayerId, currency_code: str

@@ -22,10 +22,10 @@ from services.kit.errors import (
 from services.kit.paging import page_position, page_token
 from services.wallet.domain import validation
 from services.wallet.domain.operations import Group, Operation
-from services.wallet.domain.planner import Unit, submission_of
+from services.wallet.domain.planner import Unit, lookup_of, unit_of
 from services.wallet.domain.result import Answer, Reused
 from services.wallet.domain.rows import Posting
-from services.wallet.domain.values import Bucket, Key, Kind, Micros, PlayerId, pack_key, unpack_id
+from services.wallet.domain.values import Bucket, Key, Kind, Micros, PlayerId, unpack_id
 from services.wallet.errors import (
     AccountNotFoundError,
     KeyReusedError,
@@ -215,9 +215,8 @@ class WalletService:
             TransferNotFoundError: Nothing is.
             UnavailableError: The ledger does not serve.
         """
-        policy = self._writer.policies.of(key.tenant, key.source)
-        packed = pack_key(key.id, kind if policy.key_scope else None)
-        answers = await self._writer.submit(Unit(lookup=(key.tenant, key.source, packed)))
+        lookup = lookup_of(key, kind, self._writer.policies)
+        answers = await self._writer.submit(Unit(lookup=lookup))
         if not answers or isinstance(answers[0], Reused):
             raise TransferNotFoundError(source=key.source, transaction_id=key.id)
         return answers[0]
@@ -324,13 +323,8 @@ class WalletService:
         await self._notifier.wait_beyond(seq - 1)
 
     def _unit(self, operation: Operation | Group) -> Unit:
-        policies = self._writer.policies
-        linked = isinstance(operation, Group)
-        operations = operation.operations if isinstance(operation, Group) else (operation,)
         with _invalid_as_request_error():
-            for each in operations:
-                validation.check_operation(each, policies)
-        return Unit(tuple(submission_of(each, policies) for each in operations), linked=linked)
+            return unit_of(operation, self._writer.policies)
 
     async def _sweep(self) -> None:
         """Wakes idle players whose holds or bonuses are due; the writer does the rest.

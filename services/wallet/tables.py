@@ -3,7 +3,7 @@
 Money and times are 64-bit integers, and every SQLite table is STRICT, so that it takes nothing
 else. Arithmetic happens in Python and arrives as absolute values: SQLite would turn an overflowing
 sum into a float. The columns of `transfer` and `entry` stand in the order of the named tuples
-`Transfer` and `Entry`, which reach the database as they are.
+`Transfer` and `Entry`, which reach the database as they are; so those of `policy`.
 
 Not declared here, but in the migrations: the triggers that refuse to change history, and the fill
 factors of tables that are updated often.
@@ -78,7 +78,8 @@ CURRENCY = _table(
     _check("kind_known", "kind IN ('fiat', 'crypto', 'stablecoin')"),
 )
 
-# Only added to: each transfer names the version that judged it.
+# Only added to: each transfer names the version that judged it. The transfer that set a version
+# says all of it, so the audit finds a row that differs; the first row is the same in every ledger.
 POLICY = _table(
     "policy",
     _big("policy_id", primary_key=True, autoincrement=False),
@@ -87,6 +88,10 @@ POLICY = _table(
     _big("version"),
     _text("switches"),
     _big("create_time"),
+    # Null for the default, which no transfer has set.
+    _big("seq", nullable=True),
+    _text("actor", server_default=text("''")),
+    _text("reason", server_default=text("''")),
     UniqueConstraint("tenant", "source", "version"),
 )
 

@@ -11,6 +11,7 @@ from services.kit.database import Database
 from services.wallet.domain.chain import GENESIS, seal
 from services.wallet.domain.history import Finding, History, available
 from services.wallet.domain.limit_history import Columns, Identity
+from services.wallet.domain.rows import Transfer
 from services.wallet.domain.values import Bucket
 from services.wallet.store.auditing import Auditing, Caches, Correction, Sealed, correct_caches
 
@@ -135,8 +136,16 @@ class Audit:
                 else:
                     yield Finding("chain", f"entry of transfer {entry.seq}", "has no transfer")
                 entry = next(entries, None)
+            yield from self._check_judge(transfer)
             self.history.add(transfer, legs)
         yield from self.history.findings[known:]
+
+    def _check_judge(self, transfer: Transfer) -> Iterator[Finding]:
+        """Checks that a transfer was judged by what its source's policy was then."""
+        judge = self.history.policy_id_of(transfer.tenant, transfer.source)
+        if transfer.policy_id != judge:
+            message = f"names policy {transfer.policy_id}, and {judge} was in force"
+            yield Finding("judge", f"transfer {transfer.seq}", message)
 
     def _check_anchor(self, anchored: dict[int, Anchor]) -> Iterator[Finding]:
         expected = anchored.pop(self._head.batch_no, None)
@@ -182,10 +191,10 @@ def compare(history: History, caches: Caches) -> Iterator[Finding]:
                     yield Finding(table, _place(table, identity), message)
         for identity in _strangers(history, caches, table):
             yield Finding(table, _place(table, identity), "has no history")
-    yield from _compare_accounts(caches)
+    yield from _compare_accounts(caches, debt_max=history.debt_max)
 
 
-def _compare_accounts(caches: Caches) -> Iterator[Finding]:
+def _compare_accounts(caches: Caches, *, debt_max: int) -> Iterator[Finding]:
     """Checks what holds for accounts whatever history says."""
     sums: dict[str, int] = {}
     for identity, row in caches.tables["account"].items():
@@ -198,7 +207,7 @@ def _compare_accounts(caches: Caches) -> Iterator[Finding]:
             yield Finding(
                 "floor", place, f"has {available(row)}, below its floor of {row['floor']}"
             )
-        lowest = -caches.debt_max if row["bucket"] == Bucket.CASH else 0
+        lowest = -debt_max if row["bucket"] == Bucket.CASH else 0
         if not lowest <= row["floor"] <= 0:
             yield Finding("floor", place, f"has a floor of {row['floor']}, which no policy grants")
     for currency_code, difference in sums.items():

@@ -9,7 +9,8 @@ from sqlalchemy import select
 from services.kit.database import Database
 from services.wallet.domain import Bucket, HouseKind, LimitKind, Period, Restriction, Result, Scope
 from services.wallet.domain.history import Finding
-from services.wallet.tables import ACCOUNT, BONUS, HOLD, LIMIT_COUNTER, PLAYER, ROUND
+from services.wallet.domain.policy import SWITCHES, read_switches
+from services.wallet.tables import ACCOUNT, BONUS, HOLD, LIMIT_COUNTER, PLAYER, POLICY, ROUND
 from services.wallet.verify import Audit
 from tests.simulation.model import Ledger, Player, Reply
 
@@ -64,6 +65,9 @@ async def engine_state(database: Database) -> State:
                 (row.max_amount, row.next_max, row.next_time),
                 (row.used, row.window_end),
             )
+        of_sources = select(POLICY).where(POLICY.c.source != "").order_by(POLICY.c.version)
+        for row in await connection.execute(of_sources):
+            state["policy", row.tenant, row.source] = read_switches(row.switches)
     state.update({name: balance for name, balance in house.items() if balance})
     return state
 
@@ -76,6 +80,8 @@ def model_state(model: Ledger) -> State:
     for (kind, currency), balance in model.house.items():
         if balance:
             state["house", kind, currency] = balance
+    for judged, policy in model.policies.items():
+        state["policy", *judged] = {name: getattr(policy, name) for name in SWITCHES}
     return state
 
 

@@ -29,6 +29,7 @@ from services.wallet.domain import (
     GrantBonus,
     Group,
     Key,
+    KeyScope,
     LimitKind,
     Micros,
     OpenWallet,
@@ -37,12 +38,15 @@ from services.wallet.domain import (
     Rollback,
     Scope,
     SetLimit,
+    SetPolicy,
+    SpendOrder,
+    Stance,
     Win,
+    WinShort,
 )
 from services.wallet.domain.values import pack_key
 from services.wallet.errors import KeyReusedError, TransferNotFoundError
 from services.wallet.service import WalletService
-from services.wallet.store import add_policy
 from services.wallet.writer import WriterOptions
 from tests.conftest import Templates
 from tests.kit.clock import ManualClock
@@ -56,7 +60,15 @@ from tests.simulation.comparison import (
 )
 from tests.simulation.model import Ledger, Reply, content
 from tests.simulation.operations import operations
-from tests.simulation.world import DAY, HOUR, PLAYERS, POLICIES, TENANT
+from tests.simulation.world import (
+    DAY,
+    HOUR,
+    PLAYERS,
+    SCOPES,
+    SOURCES,
+    TENANT,
+    first_policies,
+)
 
 # The sweeper is called by a rule, and not by a timer.
 OPTIONS = WriterOptions(sweep_every=timedelta(days=1))
@@ -74,7 +86,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.runner = asyncio.Runner()
         self.clock = ManualClock()
         self.url = self.templates.copy("services.wallet", self.engine_name)
-        self.model = Ledger({(each.tenant, each.source): each for each in POLICIES})
+        self.model = Ledger()
         self.sent: list[Operation] = []
         self.groups: list[tuple[Operation, ...]] = []
         self.holds: list[bytes] = []
@@ -109,14 +121,10 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @initialize()
     def open(self) -> None:
-        """Two players with some money."""
-
-        async def prepare() -> None:
-            for policy in POLICIES:
-                await add_policy(self.service.database, policy, Micros(0))
-            await self.service.start()
-
-        self.runner.run(prepare())
+        """Two players with some money, and sources that differ."""
+        self.runner.run(self.service.start())
+        for policy in first_policies():
+            self.run([policy])
         for number, player_id in enumerate(PLAYERS):
             fields: dict[str, Any] = {"player_id": player_id, "currency_code": "EUR"}
             key = Key(TENANT, "player", f"open-{number}")
@@ -215,6 +223,54 @@ class LedgerMachine(RuleBasedStateMachine):
             max_amount=most,
         )
         self.run([limit])
+
+    @rule(
+        of=st.sampled_from(SOURCES),
+        stances=st.tuples(*[st.sampled_from(Stance)] * 4),
+        short=st.sampled_from(WinShort),
+        debt=st.integers(1, 100),
+        order=st.sampled_from(SpendOrder),
+        splits=st.booleans(),
+        partial=st.booleans(),
+        other_scope=st.sampled_from([False] * 9 + [True]),
+        number=st.integers(0, 10_000),
+    )
+    def policy(
+        self,
+        *,
+        of: str,
+        stances: tuple[Stance, Stance, Stance, Stance],
+        short: WinShort,
+        debt: int,
+        order: SpendOrder,
+        splits: bool,
+        partial: bool,
+        other_scope: bool,
+        number: int,
+    ) -> None:
+        """A source is judged otherwise from now on; its scope stays once it has used a key."""
+        unknown, settled, unnamed, late = stances
+        used = any(name[:2] == (TENANT, of) for name in self.model.stored)
+        scope = SCOPES.get(of, KeyScope.SOURCE)
+        if other_scope and used:
+            [scope] = set(KeyScope) - {scope}
+        policy = SetPolicy(
+            key=Key(TENANT, "office", f"policy-{number}"),
+            source=of,
+            rollback_unknown=unknown,
+            rollback_win_short=short,
+            debt_limit=debt if short is WinShort.DEBT else 0,
+            rollback_settled_bet=settled,
+            win_without_reference=unnamed,
+            win_after_close=late,
+            spend_order=order,
+            split_stake=splits,
+            partial_rollback=partial,
+            key_scope=scope,
+            reason="r",
+            actor="a",
+        )
+        self.run([policy])
 
     @precondition(lambda self: self.sent)
     @rule(pick=st.integers(0, 1000))

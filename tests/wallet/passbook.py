@@ -164,6 +164,7 @@ class Passbook:
         }
 
     def _keep(self, book: Book) -> None:
+        self.policies = book.policies
         self.loaded.houses.update(book.houses)
         rows: list[Any] = [*book.players.values(), *book.rounds.values(), *book.holds.values()]
         rows += [*book.bonuses.values(), *book.houses.values()]

@@ -37,8 +37,11 @@ from services.wallet.domain import (
     Rollback,
     Scope,
     SetLimit,
+    SetPolicy,
     SetRestriction,
+    Stance,
     Win,
+    WinShort,
     Withdraw,
 )
 from services.wallet.domain.chain import GENESIS, seal
@@ -71,7 +74,7 @@ class Teller:
         assert answer.result.outcome.success, answer.result.outcome
         return answer.result
 
-    async def write(self) -> None:
+    async def write(self, *, policies: bool = True) -> None:
         later = Micros(to_micros(self._clock.now()) + 10**12)
         nothing: dict[str, Any] = {"key": Key("t", "office", "restrict"), "player_id": PLAYER}
         nothing |= {"actor": "ann", "reason": "care"}
@@ -125,6 +128,18 @@ class Teller:
         )
         refused = await self._service.submit(Bet(amount=1, **self.fields()))
         assert refused.result.outcome is Outcome.PLAYER_RESTRICTED
+        if policies:
+            await self._set_policies()
+
+    async def _set_policies(self) -> None:
+        of_sports: list[dict[str, Any]] = [
+            {"rollback_win_short": WinShort.DEBT, "debt_limit": 70},
+            {"rollback_unknown": Stance.REFUSE},
+        ]
+        for number, switches in enumerate(of_sports):
+            key = Key("t", "office", f"policy-{number}")
+            policy = SetPolicy(key=key, source="sports", reason="r", actor="a", **switches)
+            await self.apply(policy)
 
     async def _second_bonus(self) -> BonusId:
         async with self._service.database.snapshot() as connection:

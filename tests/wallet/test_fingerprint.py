@@ -22,6 +22,7 @@ from services.wallet.domain import (
     Restriction,
     Rollback,
     Scope,
+    SetPolicy,
     SetRestriction,
     Win,
     Withdraw,
@@ -113,6 +114,9 @@ def test_every_field_is_content_or_is_known_not_to_be(kind: type[Operation]) -> 
         not_content |= {"actor"}
     if kind is SetRestriction:
         not_content |= {"actor", "reason"}
+    if kind is SetPolicy:
+        # It has none.
+        not_content |= {"player_id"}
     names = {field.name for field in fields(kind)}
     assert names - set(kind.CONTENT) <= not_content
     assert set(kind.CONTENT) <= names

@@ -36,13 +36,14 @@ from services.wallet.domain import (
     Rollback,
     Scope,
     SetLimit,
+    SetPolicy,
     SetRestriction,
     Win,
     Withdraw,
 )
 from services.wallet.domain.planner import Unit, submission_of
+from services.wallet.domain.policy import Policies
 from services.wallet.service import WalletService
-from services.wallet.store import add_policy
 from services.wallet.writer import WriterOptions
 from tests.kit.clock import ManualClock
 from tests.wallet.audit import Audit
@@ -260,10 +261,13 @@ async def test_a_history_has_the_same_outcomes_in_memory_and_on_a_database(
     wallet_url: str, clock: ManualClock, seed: int
 ) -> None:
     workload = Workload(seed)
-    book = Passbook(opened=False, partial_rollback=True)
+    book = Passbook(opened=False)
+    book.policies = Policies([])
     service = WalletService(wallet_url, clock, options=UNSWEPT)
-    await add_policy(service.database, book.policy, Micros(0))
     await service.start()
+    policy = SetPolicy(key=Key("t", "office", "policy"), source="studio", partial_rollback=True)
+    book.now = Micros(to_micros(clock.now()))
+    assert (await service.submit(policy)).result == book.apply(policy)
     for number in range(BATCHES):
         clock.advance(timedelta(seconds=workload.random.randint(0, 5000)))
         book.now = Micros(to_micros(clock.now()))

@@ -5,9 +5,14 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from services.kit import migrations
 from services.kit.database import Database
+from services.wallet.domain import Key, SetPolicy
+from services.wallet.service import WalletService
+from tests.kit.clock import ManualClock
+from tests.wallet.teller import Teller, findings, head_of
 
 PLAYER = bytes(15) + b"\x01"
 
@@ -69,4 +74,45 @@ async def test_a_window_that_began_at_a_time_begins_at_the_transfer_that_opened_
             text("SELECT kind, period, window_seq FROM limit_counter ORDER BY kind, period")
         )
         assert [tuple(row) for row in rows] == [(1, 1, 7), (2, 1, 6), (3, 1, 8), (3, 2, 0)]
+    await database.close()
+
+
+GUARD = "policy_refuses_update"
+GUARDS = "BEFORE UPDATE ON policy BEGIN SELECT RAISE(ABORT, 'policy is append-only'); END"
+
+
+async def test_a_ledger_from_before_policies_were_set_keeps_its_chain_and_is_sound(
+    wallet_url: str, clock: ManualClock
+) -> None:
+    service = WalletService(wallet_url, clock)
+    await service.start()
+    await Teller(service, clock).write(policies=False)
+    await service.stop()
+    database = Database(wallet_url, schema="wallet")
+    head = await head_of(database)
+    changed = "UPDATE policy SET create_time = 1790000000000000"
+    async with database.transaction() as connection:
+        for statement in (
+            *(f"ALTER TABLE policy DROP COLUMN {name}" for name in ("seq", "actor", "reason")),
+            "UPDATE alembic_version SET version_num = '0002'",
+            *(
+                (f"DROP TRIGGER {GUARD}", changed, f"CREATE TRIGGER {GUARD} {GUARDS}")
+                if database.is_sqlite
+                else ("SET LOCAL session_replication_role = replica", changed)
+            ),
+        ):
+            await connection.execute(text(statement))
+    await migrations.upgrade(wallet_url, "services.wallet")
+    assert await findings(database, head) == []
+    for change in ("UPDATE policy SET version = 2", "DELETE FROM policy"):
+        with pytest.raises(DBAPIError, match="append-only"):
+            async with database.transaction() as connection:
+                await connection.execute(text(change))
+    service = WalletService(wallet_url, clock)
+    await service.start()
+    policy = SetPolicy(key=Key("t", "office", "1"), source="studio", reason="r", actor="a")
+    set_ = await service.submit(policy)
+    assert set_.result.detail["policy_id"] == 2
+    await service.stop()
+    assert await findings(database, head) == []
     await database.close()

@@ -22,6 +22,7 @@ from services.wallet.domain import (
     Available,
     BonusId,
     HoldId,
+    KeyScope,
     Kind,
     LimitFacts,
     LimitKind,
@@ -92,7 +93,7 @@ class LedgerDouble:
             game_id="plinko",
             effective_time=None,
             create_time=Micros(1_700_000_000_000_000),
-            detail={"max_bet": 500},
+            detail={"max_bet": 500, "source": "acme", "scope_in_use": int(KeyScope.SOURCE)},
         )
         return Answer(result, replayed=False)
 

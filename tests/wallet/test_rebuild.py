@@ -6,6 +6,8 @@ import contextlib
 from typing import Any
 
 import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from services.kit.database import Database
 from services.wallet.domain import (
@@ -42,6 +44,7 @@ async def test_a_rebuild_makes_every_sum_anew(ledger: Database) -> None:
         "hold": "hold_id",
         "limit_counter": "kind",
         "player": "player_id",
+        "policy": "policy_id",
         "round": "round_id",
     }
     before = {name: await rows_of(ledger, name, order) for name, order in tables.items()}
@@ -55,11 +58,35 @@ async def test_a_rebuild_makes_every_sum_anew(ledger: Database) -> None:
         "DELETE FROM limit_counter",
         "DELETE FROM account WHERE house_kind > 0",
         "UPDATE player SET restrictions = 0",
+        "UPDATE policy SET switches = '{}', actor = 'b' WHERE policy_id = 2",
+        "DELETE FROM policy WHERE policy_id IN (1, 3)",
     )
     assert await corrected(ledger) > 10
     assert await findings(ledger) == []
     after = {name: await rows_of(ledger, name, order) for name, order in tables.items()}
     assert after == before
+
+
+async def test_a_rebuild_takes_a_policy_away_that_nobody_set(ledger: Database) -> None:
+    before = await rows_of(ledger, "policy", "policy_id")
+    await execute(
+        ledger,
+        "INSERT INTO policy (policy_id, tenant, source, version, switches, create_time)"
+        " VALUES (9, 't', 'studio', 1, '{}', 0)",
+    )
+    assert [each.check for each in await findings(ledger)] == ["policy"]
+    assert await corrected(ledger) == 1
+    assert await rows_of(ledger, "policy", "policy_id") == before
+    assert await findings(ledger) == []
+    # Otherwise versions are only added to, as they were.
+    for change in ("UPDATE policy SET actor = 'b'", "DELETE FROM policy"):
+        with pytest.raises(DBAPIError, match="append-only"):
+            await execute(ledger, change)
+
+
+async def execute(database: Database, statement: str) -> None:
+    async with database.transaction() as connection:
+        await connection.execute(text(statement))
 
 
 async def test_a_ledger_goes_on_after_its_rebuild(

@@ -37,18 +37,17 @@ from services.wallet.domain import (
     Operation,
     Outcome,
     PlayerId,
-    Policy,
     Release,
     Restriction,
     Rollback,
     Scope,
+    SetPolicy,
     SetRestriction,
     Win,
     Withdraw,
 )
 from services.wallet.errors import KeyReusedError, TransferNotFoundError
 from services.wallet.service import WalletService
-from services.wallet.store import add_policy
 from services.wallet.tables import ACCOUNT, ENTRY, TRANSFER
 from services.wallet.writer import WriterOptions
 from tests.conftest import Connect
@@ -222,11 +221,9 @@ async def test_two_refunds_at_once_never_pass_the_original(
     wallet_url: str, clock: ManualClock
 ) -> None:
     """Two refunds read the same rest of a payment, and together gave back more than it was."""
-    policy = Policy(policy_id=0, tenant="t", source="studio", partial_rollback=True)
-    database = Database(wallet_url, schema="wallet")
-    await add_policy(database, policy, Micros(0))
-    await database.close()
+    policy = SetPolicy(key=Key("t", "office", "policy"), source="studio", partial_rollback=True)
     async with ledger(wallet_url, clock) as service:
+        await service.submit(policy)
         await give(service, 100)
         await service.submit(Bet(amount=100, **of("b")))
         refunds = [Rollback(reference="b", amount=60, **of()) for _ in range(2)]

@@ -7,9 +7,12 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from services.kit.database import Database
+from services.wallet.domain import Key, Outcome, Win
 from services.wallet.domain.history import Finding
+from services.wallet.service import WalletService
 from services.wallet.verify import Anchor, Audit, Progress
-from tests.wallet.teller import corrected, findings, head_of, tamper
+from tests.kit.clock import ManualClock
+from tests.wallet.teller import PLAYER, corrected, findings, head_of, tamper
 
 HISTORY = ("transfer", "entry", "batch")
 
@@ -45,6 +48,13 @@ MONEY_FROM_NOTHING = (
     " debits_posted, credits_posted, debits_pending, credits_pending, floor, version)"
     " SELECT account_id + 1048576, shard, player_id, house_kind, source, 'JPY', bucket,"
     " 0, 1000000, 0, 0, 0, 0 FROM account WHERE bucket = 1"
+)
+
+
+DEFAULT_EDITED = """UPDATE policy SET switches = '{"split_stake": 0}' WHERE policy_id = 1"""
+POLICY_FROM_NOWHERE = (
+    "INSERT INTO policy (policy_id, tenant, source, version, switches, create_time)"
+    " VALUES (4, 't', 'studio', 1, '{\"win_without_reference\": 1}', 0)"
 )
 
 
@@ -117,6 +127,24 @@ MONEY_FROM_NOTHING = (
         (["UPDATE limit_counter SET used = 0"], "limit_counter"),
         (["UPDATE limit_counter SET max_amount = 9001"], "limit_counter"),
         (["UPDATE player SET restrictions = 0"], "player"),
+        # Policies: how a source is judged, who said so, and which judged what.
+        (["UPDATE policy SET switches = '{}' WHERE policy_id = 2"], "policy"),
+        (["UPDATE policy SET source = 'studio' WHERE policy_id = 2"], "policy"),
+        (["UPDATE policy SET tenant = 'u' WHERE policy_id = 2"], "policy"),
+        (["UPDATE policy SET version = 7 WHERE policy_id = 3"], "policy"),
+        (["UPDATE policy SET create_time = create_time - 1 WHERE policy_id = 2"], "policy"),
+        (["UPDATE policy SET seq = seq - 1 WHERE policy_id = 2"], "policy"),
+        (["UPDATE policy SET actor = 'b' WHERE policy_id = 2"], "policy"),
+        (["UPDATE policy SET reason = '' WHERE policy_id = 3"], "policy"),
+        ([DEFAULT_EDITED], "policy"),
+        (["UPDATE policy SET create_time = 1 WHERE policy_id = 1"], "policy"),
+        (["DELETE FROM policy WHERE policy_id = 2"], "policy"),
+        (["DELETE FROM policy WHERE policy_id = 3"], "policy"),
+        (["DELETE FROM policy WHERE policy_id = 1"], "policy"),
+        ([POLICY_FROM_NOWHERE], "policy"),
+        (["UPDATE policy SET policy_id = 4 WHERE policy_id = 3"], "policy"),
+        ([f"UPDATE transfer SET policy_id = 2 WHERE seq = {BET}"], "judge"),
+        (["UPDATE transfer SET detail = replace(detail, '70', '71') WHERE kind = 22"], "chain"),
         (["DELETE FROM limit_counter"], "limit_counter"),
     ],
     ids=lambda value: "; ".join(value) if isinstance(value, list) else value,
@@ -125,6 +153,35 @@ async def test_tampering_is_found(ledger: Database, statements: list[str], check
     await tamper(ledger, *statements)
     found = await findings(ledger)
     assert check in {each.check for each in found}, list(map(str, found))
+
+
+async def test_what_was_judged_by_a_policy_that_nobody_set_is_found(
+    ledger: Database, wallet_url: str, clock: ManualClock
+) -> None:
+    await tamper(ledger, POLICY_FROM_NOWHERE)
+    service = WalletService(wallet_url, clock)
+    await service.start()
+    key = Key("t", "studio", "judged")
+    judged = await service.submit(Win(key=key, player_id=PLAYER, currency_code="EUR", amount=1))
+    assert judged.result.outcome is Outcome.REFERENCE_NOT_FOUND
+    await service.stop()
+    await tamper(ledger, "DELETE FROM policy WHERE policy_id = 4")
+    [found] = await findings(ledger)
+    assert (found.check, found.place) == ("judge", f"transfer {judged.result.seq}")
+    assert found.message == "names policy 4, and 1 was in force"
+
+
+async def test_a_debt_is_as_deep_as_a_policy_that_was_set_allows(ledger: Database) -> None:
+    # One that history does not know grants nothing.
+    await tamper(
+        ledger,
+        "INSERT INTO policy (policy_id, tenant, source, version, switches, create_time)"
+        " VALUES (4, 't', 'studio', 1, '{\"debt_limit\": 5000}', 0)",
+        "UPDATE account SET floor = -71 WHERE bucket = 1",
+    )
+    assert {each.check for each in await findings(ledger)} == {"policy", "floor"}
+    await tamper(ledger, "UPDATE account SET floor = -70 WHERE bucket = 1")
+    assert {each.check for each in await findings(ledger)} == {"policy"}
 
 
 CUT = [

@@ -16,11 +16,19 @@ from services.wallet.domain.operations import (
     Release,
     Rollback,
     SetLimit,
+    SetPolicy,
     SetRestriction,
     Win,
     Withdraw,
 )
-from services.wallet.domain.policy import KeyScope, Policy, Stance, WinShort
+from services.wallet.domain.policy import (
+    KeyScope,
+    Policy,
+    Stance,
+    WinShort,
+    policy_of,
+    version_set_by,
+)
 from services.wallet.domain.result import (
     Answer,
     Available,
@@ -31,7 +39,7 @@ from services.wallet.domain.result import (
     Reused,
     result_of,
 )
-from services.wallet.domain.rows import Entry, Posting, Transfer
+from services.wallet.domain.rows import Entry, PolicyVersion, Posting, Transfer
 from services.wallet.domain.values import (
     BonusId,
     BonusState,
@@ -94,6 +102,7 @@ __all__ = [
     "Period",
     "PlayerId",
     "Policy",
+    "PolicyVersion",
     "Posting",
     "Release",
     "Restriction",
@@ -103,6 +112,7 @@ __all__ = [
     "RoundState",
     "Scope",
     "SetLimit",
+    "SetPolicy",
     "SetRestriction",
     "SpendOrder",
     "Stance",
@@ -112,7 +122,9 @@ __all__ = [
     "Withdraw",
     "account_code",
     "pack_id",
+    "policy_of",
     "result_of",
     "unpack_id",
     "unpack_key",
+    "version_set_by",
 ]

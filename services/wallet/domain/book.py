@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from services.wallet.domain.operations import Operation
-from services.wallet.domain.policy import Policies, Policy
+from services.wallet.domain.policy import Policies, Policy, policy_of
 from services.wallet.domain.result import write_detail
 from services.wallet.domain.rows import (
     NOT_STORED,
@@ -23,6 +23,7 @@ from services.wallet.domain.rows import (
     Hold,
     LimitCounter,
     Player,
+    PolicyVersion,
     Posting,
     Round,
     Row,
@@ -119,6 +120,7 @@ class Loaded:
 
     Attributes:
         houses: All house accounts of the shard, most of which a batch does not touch.
+        sources: Which of the tenants and sources that were asked about have used a key.
     """
 
     players: dict[PlayerId, Player] = field(default_factory=dict)
@@ -130,6 +132,7 @@ class Loaded:
     limits: dict[PlayerId, list[LimitCounter]] = field(default_factory=dict)
     postings: dict[KeyName, Posting] = field(default_factory=dict)
     reversals: dict[int, list[Transfer]] = field(default_factory=dict)
+    sources: set[tuple[str, str]] = field(default_factory=set)
 
 
 class Book:
@@ -150,6 +153,8 @@ class Book:
         self.limits = loaded.limits
         self.known = loaded.postings
         self.reversals = loaded.reversals
+        self.sources = loaded.sources
+        self.policies_set: list[PolicyVersion] = []
         self.rounds_by_id = {each.round_id: each for each in loaded.rounds.values()}
         self.houses: dict[HouseName, Account] = {}
         self._stored_houses = loaded.houses
@@ -211,6 +216,10 @@ class Book:
                 return bonus
         return None
 
+    def has_keys(self, tenant: str, source: str) -> bool:
+        """Tells whether a source that was asked about has used a key."""
+        return (tenant, source) in self.sources
+
     # Changing.
 
     def touch(self, row: Row) -> None:
@@ -254,6 +263,11 @@ class Book:
         self.add(self.rounds, name, made)
         self.add(self.rounds_by_id, made.round_id, made)
         return made
+
+    def set_policy(self, version: PolicyVersion) -> None:
+        """Adds a version of a policy. There is no way back: no group may do it."""
+        self.policies_set.append(version)
+        self.policies = self.policies.added(policy_of(version))
 
     def post(self, draft: Draft, legs: Iterable[Leg]) -> None:
         """Books the legs of a transfer, or refuses if a counter would grow too large.

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from services.wallet.domain.limit_history import Columns, Identity, LimitHistory, detail_of
-from services.wallet.domain.rows import Entry, Transfer
+from services.wallet.domain.policy import DEFAULT_VERSION, version_set_by
+from services.wallet.domain.rows import Entry, PolicyVersion, Transfer
 from services.wallet.domain.values import (
     BonusState,
     Bucket,
@@ -62,6 +63,7 @@ class History:
     Attributes:
         tables: For each table, by primary key, the columns that follow from history.
         findings: What history contradicts by itself.
+        debt_max: The largest debt that a policy has ever granted.
     """
 
     def __init__(self, shard: int) -> None:
@@ -69,6 +71,7 @@ class History:
         self.last_seq = 0
         self.last_time = 0
         self.findings: list[Finding] = []
+        self.debt_max = 0
         self.tables: dict[str, dict[Identity, Columns]] = {
             name: {} for name in ("player", "account", "hold", "round", "bonus", "limit_counter")
         }
@@ -79,6 +82,9 @@ class History:
         self._reversals: defaultdict[int, list[int]] = defaultdict(lambda: [0, 0])
         self._wallets: dict[tuple[bytes, str], tuple[int, int, int]] = {}
         self._limits = LimitHistory(self.tables["limit_counter"])
+        self._judges: dict[tuple[str, str], int] = {}
+        self.tables["policy"] = {}
+        self._keep_policy(DEFAULT_VERSION)
         self._meanings: dict[Kind, Callable[[Transfer], None]] = {
             Kind.OPEN_WALLET: self._open_wallet,
             Kind.SET_RESTRICTION: self._restrict,
@@ -92,6 +98,7 @@ class History:
             Kind.BET: self._count_stake,
             Kind.WIN: self._count_win,
             Kind.ROLLBACK: self._reverse,
+            Kind.SET_POLICY: self._set_policy,
         }
 
     # Adding.
@@ -110,6 +117,10 @@ class History:
             # A rollback with nothing to reverse may close its round all the same.
             self._round(transfer)
         self._book(transfer, list(entries))
+
+    def policy_id_of(self, tenant: str, source: str) -> int:
+        """Tells which policy judges a source's next transfer."""
+        return self._judges.get((tenant, source), DEFAULT_VERSION.policy_id)
 
     def _remember(self, transfer: Transfer) -> None:
         # A removed row leaves its place empty, so that the others keep theirs.
@@ -240,6 +251,25 @@ class History:
         player["restrictions"] = (
             player["restrictions"] & ~mask | int(detail["restrictions"]) << shift
         )
+
+    # Policies.
+
+    def _set_policy(self, transfer: Transfer) -> None:
+        detail = detail_of(transfer)
+        version = version_set_by(
+            tenant=transfer.tenant,
+            seq=transfer.seq,
+            create_time=transfer.create_time,
+            detail=detail,
+        )
+        self._keep_policy(version)
+        self._judges[version.tenant, version.source] = version.policy_id
+        self.debt_max = max(self.debt_max, detail["debt_limit"])
+
+    def _keep_policy(self, version: PolicyVersion) -> None:
+        policies = self.tables["policy"]
+        columns = version._asdict()
+        policies[columns.pop("policy_id"),] = columns
 
     # Deposits and holds.
 

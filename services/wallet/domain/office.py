@@ -1,4 +1,4 @@
-"""Opening wallets, moving and correcting balances, and setting what a player may do."""
+"""Opening wallets, moving and correcting balances, and setting by what is judged."""
 
 from typing import Any
 
@@ -10,9 +10,10 @@ from services.wallet.domain.operations import (
     OpenWallet,
     Operation,
     SetLimit,
+    SetPolicy,
     SetRestriction,
 )
-from services.wallet.domain.policy import WinShort
+from services.wallet.domain.policy import WinShort, version_set_by
 from services.wallet.domain.result import Flag
 from services.wallet.domain.rows import NOT_STORED, Account, LimitCounter, Player, Wallet
 from services.wallet.domain.values import Bucket, HouseKind, Micros, Outcome
@@ -127,6 +128,22 @@ def plan_set_limit(book: Book, draft: Draft, operation: SetLimit) -> None:
         counter.next_max = counter.next_time = None
     else:
         counter.next_max, counter.next_time = operation.max_amount, operation.start_time
+
+
+def plan_set_policy(book: Book, draft: Draft, operation: SetPolicy) -> None:
+    """Adds a version of a source's policy, which judges what is planned after it."""
+    draft.detail = content_of(operation)
+    tenant, source = operation.key.tenant, operation.source
+    scope = book.policies.of(tenant, source).key_scope
+    # The key of this very operation counts, if it is the source's own.
+    has_keys = source == operation.key.source or book.has_keys(tenant, source)
+    if operation.key_scope is not scope and has_keys:
+        raise Refused(Outcome.KEY_SCOPE_FIXED, scope_in_use=int(scope))
+    policy_id, version = book.policies.next_numbers(tenant, source)
+    draft.detail |= {"policy_id": policy_id, "version": version}
+    book.set_policy(
+        version_set_by(tenant=tenant, seq=draft.seq, create_time=book.now, detail=draft.detail)
+    )
 
 
 def _counter(book: Book, operation: SetLimit) -> LimitCounter:

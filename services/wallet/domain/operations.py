@@ -7,7 +7,9 @@ differ between two tries of the same operation.
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from services.wallet.domain.policy import SWITCHES, KeyScope, Stance, WinShort
 from services.wallet.domain.values import (
+    NOBODY,
     BonusId,
     Bucket,
     HoldId,
@@ -380,6 +382,33 @@ class SetRestriction(Operation):
     actor: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetPolicy(Operation):
+    """Sets the policy that judges a source from now on, whole. It concerns no player.
+
+    Attributes:
+        source: Whom it judges.
+    """
+
+    KIND = Kind.SET_POLICY
+    CONTENT = ("source", *SWITCHES, "reason", "actor")
+
+    player_id: PlayerId = NOBODY
+    source: str
+    rollback_unknown: Stance = Stance.ACCEPT
+    rollback_win_short: WinShort = WinShort.CLAMP
+    debt_limit: int = 0
+    rollback_settled_bet: Stance = Stance.ACCEPT
+    win_without_reference: Stance = Stance.ACCEPT
+    win_after_close: Stance = Stance.ACCEPT
+    spend_order: SpendOrder = SpendOrder.CASH_FIRST
+    split_stake: bool = True
+    partial_rollback: bool = False
+    key_scope: KeyScope = KeyScope.SOURCE
+    reason: str = ""
+    actor: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Group:
     """Operations of one player that apply whole or not at all."""
@@ -406,5 +435,6 @@ OPERATIONS: tuple[type[Operation], ...] = (
     ForfeitBonus,
     SetLimit,
     SetRestriction,
+    SetPolicy,
 )
 """Everything that a caller can ask for."""

@@ -2,17 +2,18 @@
 
 import hashlib
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from services.wallet.domain import betting, bonuses, office, operations, payments
 from services.wallet.domain.book import Book, Draft, KeyName, Refused, RoundName
 from services.wallet.domain.fingerprint import fingerprint
-from services.wallet.domain.operations import Operation
+from services.wallet.domain.operations import Group, Operation
 from services.wallet.domain.policy import KeyScope, Policies
 from services.wallet.domain.result import Answer, Reused, result_of
 from services.wallet.domain.reuse import differing_fields, keep_words
 from services.wallet.domain.rows import Bonus, Hold, Posting, Wallet
+from services.wallet.domain.validation import check_operation
 from services.wallet.domain.values import (
     WALLET_SOURCE,
     BonusId,
@@ -48,6 +49,7 @@ _PLANS: dict[Kind, _Plan] = {
     Kind.SET_LIMIT: office.plan_set_limit,
     Kind.SET_RESTRICTION: office.plan_set_restriction,
     Kind.OPEN_WALLET: office.plan_open_wallet,
+    Kind.SET_POLICY: office.plan_set_policy,
 }
 
 
@@ -67,19 +69,41 @@ class Submission:
 
 
 @dataclass(frozen=True, slots=True)
+class Lookup:
+    """A question for what is recorded under a key.
+
+    Attributes:
+        kind: What the operation is, for sources that use one id for several kinds.
+        name: The key as stored.
+    """
+
+    key: Key
+    kind: Kind | None
+    name: KeyName
+
+
+@dataclass(frozen=True, slots=True)
 class Unit:
     """What is planned as one: a single operation, or a linked group.
 
     Attributes:
         linked: Whether the operations apply whole or not at all.
+        alone: Whether it makes a batch by itself, since it changes by what the next are judged.
         wake: With no operation: only brings this player up to date.
-        lookup: With no operation: only tells what is recorded under this key, if anything.
+        lookup: With no operation: only tells what is recorded under a key, if anything.
     """
 
     submissions: tuple[Submission, ...] = ()
     linked: bool = False
+    alone: bool = False
     wake: PlayerId | None = None
-    lookup: KeyName | None = None
+    lookup: Lookup | None = None
+
+    def concerns(self, sources: Iterable[tuple[str, str]]) -> bool:
+        """Tells whether one of these tenants and sources asks."""
+        if self.lookup is not None:
+            return self.lookup.name[:2] in sources
+        return any(each.name[:2] in sources for each in self.submissions)
 
 
 @dataclass(slots=True)
@@ -91,6 +115,7 @@ class Needs:
     rounds: set[RoundName]
     holds: set[HoldId]
     bonuses: set[BonusId]
+    sources: set[tuple[str, str]]
 
 
 def submission_of(operation: Operation, policies: Policies) -> Submission:
@@ -109,14 +134,54 @@ def submission_of(operation: Operation, policies: Policies) -> Submission:
     )
 
 
+def unit_of(asked: Operation | Group, policies: Policies) -> Unit:
+    """Checks the form of what is asked, and works out what its batch needs to know.
+
+    Raises:
+        InvalidOperationError: An operation breaks a rule of form.
+    """
+    linked = isinstance(asked, Group)
+    asked_for = asked.operations if isinstance(asked, Group) else (asked,)
+    for each in asked_for:
+        check_operation(each, policies)
+    return Unit(
+        tuple(submission_of(each, policies) for each in asked_for),
+        linked=linked,
+        alone=isinstance(asked, operations.SetPolicy),
+    )
+
+
+def lookup_of(key: Key, kind: Kind | None, policies: Policies) -> Lookup:
+    """Works out under which key an operation would be stored."""
+    policy = policies.of(key.tenant, key.source)
+    by_kind = policy.key_scope is KeyScope.SOURCE_AND_KIND
+    return Lookup(key, kind, (key.tenant, key.source, pack_key(key.id, kind if by_kind else None)))
+
+
+def renewed(unit: Unit, policies: Policies) -> Unit:
+    """Works a unit out anew: policies have changed since it was admitted.
+
+    Raises:
+        InvalidOperationError: An operation breaks a rule of form by now.
+    """
+    for each in unit.submissions:
+        check_operation(each.operation, policies)
+    lookup = unit.lookup
+    return replace(
+        unit,
+        submissions=tuple(submission_of(each.operation, policies) for each in unit.submissions),
+        lookup=None if lookup is None else lookup_of(lookup.key, lookup.kind, policies),
+    )
+
+
 def needs_of(units: Iterable[Unit]) -> Needs:
     """Collects what a batch touches by its own words; what that refers to is the store's part."""
-    needs = Needs(set(), set(), set(), set(), set())
+    needs = Needs(set(), set(), set(), set(), set(), set())
     for unit in units:
         if unit.wake is not None:
             needs.players.add(unit.wake)
         if unit.lookup is not None:
-            needs.keys.add(unit.lookup)
+            needs.keys.add(unit.lookup.name)
         for submission in unit.submissions:
             operation = submission.operation
             needs.keys.add(submission.name)
@@ -126,11 +191,18 @@ def needs_of(units: Iterable[Unit]) -> Needs:
             if isinstance(operation, operations.GameOperation):
                 if operation.round_key:
                     needs.rounds.add(betting.round_name(operation))
-            elif isinstance(operation, operations.Capture | operations.Release):
-                needs.holds.add(operation.hold_id)
-            elif isinstance(operation, operations.ForfeitBonus):
-                needs.bonuses.add(operation.bonus_id)
+            else:
+                _need_what_is_named(needs, operation)
     return needs
+
+
+def _need_what_is_named(needs: Needs, operation: Operation) -> None:
+    if isinstance(operation, operations.Capture | operations.Release):
+        needs.holds.add(operation.hold_id)
+    elif isinstance(operation, operations.ForfeitBonus):
+        needs.bonuses.add(operation.bonus_id)
+    elif isinstance(operation, operations.SetPolicy):
+        needs.sources.add((operation.key.tenant, operation.source))
 
 
 class Planner:
@@ -142,7 +214,7 @@ class Planner:
     def plan(self, unit: Unit) -> list[Answer | Reused]:
         """Decides a unit. Earlier units of the batch count as stored."""
         if unit.lookup is not None:
-            known = self.book.known.get(unit.lookup)
+            known = self.book.known.get(unit.lookup.name)
             return [] if known is None else [Answer(result_of(known), replayed=True)]
         if unit.wake is not None:
             self._bring_up_to_date(unit.wake)

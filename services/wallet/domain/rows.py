@@ -108,6 +108,26 @@ class Posting(NamedTuple):
     reference_kind: Kind | None = None
 
 
+class PolicyVersion(NamedTuple):
+    """One version of a source's policy, with who set it, when and why.
+
+    Attributes:
+        source: Whom it judges; empty, as its tenant, for the default.
+        switches: See `write_switches`.
+        seq: The transfer that set it; None for the default, which was always there.
+    """
+
+    policy_id: int
+    tenant: str
+    source: str
+    version: int
+    switches: str
+    create_time: Micros
+    seq: int | None
+    actor: str
+    reason: str
+
+
 @dataclass(slots=True)
 class Row:
     """State with a version. `stored_version` is what the database has."""

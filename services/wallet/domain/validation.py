@@ -11,7 +11,7 @@ from typing import Any
 from services.kit.clock import to_micros
 from services.kit.money import CURRENCIES, MINOR_UNITS_MAX
 from services.wallet.domain import operations as o
-from services.wallet.domain.policy import Policies
+from services.wallet.domain.policy import KeyScope, Policies, WinShort
 from services.wallet.domain.values import KEY_BYTES_MAX, WALLET_SOURCE, Kind
 
 BATCH_MAX = 1_000
@@ -69,6 +69,8 @@ def check_units(units: list[o.Operation | o.Group]) -> None:
                 raise InvalidOperationError("group", "must be of one player")
             if len({each.key.tenant for each in unit.operations}) > 1:
                 raise InvalidOperationError("group", "must be of one tenant")
+            if any(isinstance(each, o.SetPolicy) for each in unit.operations):
+                raise InvalidOperationError("group", "must not set a policy")
             total += len(unit.operations)
         else:
             total += 1
@@ -96,6 +98,11 @@ def _check_text(name: str, text: str, most: int) -> None:
 def _is_id(name: str, value: bytes) -> None:
     if len(value) != _ID_BYTES:
         raise InvalidOperationError(name, f"must be {_ID_BYTES} bytes")
+
+
+def _is_nobody(name: str, value: bytes) -> None:
+    if value:
+        raise InvalidOperationError(name, "must be empty: it concerns no player")
 
 
 def _is_currency(name: str, value: str) -> None:
@@ -130,6 +137,12 @@ def _is_game_id(name: str, value: str) -> None:
     _check_text(name, value, _NAME_BYTES_MAX)
 
 
+def _is_source(name: str, value: str) -> None:
+    _check_name(name, value, _NAME_BYTES_MAX)
+    if value == WALLET_SOURCE:
+        raise InvalidOperationError(name, "is the ledger's own")
+
+
 def _is_text(name: str, value: str) -> None:
     _check_text(name, value, TEXT_BYTES_MAX)
 
@@ -150,23 +163,26 @@ _BY_NAME: dict[str, _Rule] = {
     "wager_required": _is_amount_or_zero,
     "max_bet": _is_amount_or_zero,
     "max_amount": _is_amount_or_zero,
+    "debt_limit": _is_amount_or_zero,
     "effective_time": _is_time,
     "expire_time": _is_time,
     "start_time": _is_time,
     "round_key": _is_provider_id,
     "reference": _is_provider_id,
     "game_id": _is_game_id,
+    "source": _is_source,
     "reason": _is_text,
     "actor": _is_text,
     "approver": _is_text,
     "authorization_number": _is_text,
     "wager_weight": _is_weight,
 }
-# Where nothing is an amount too: a free round, a loss. And where a sign is.
+# Where nothing is an amount too: a free round, a loss. Where a sign is, and where nobody is meant.
 _BY_KIND: dict[tuple[type[o.Operation], str], _Rule] = {
     (o.Bet, "amount"): _is_amount_or_zero,
     (o.Win, "amount"): _is_amount_or_zero,
     (o.Adjust, "amount"): _is_correction,
+    (o.SetPolicy, "player_id"): _is_nobody,
 }
 _RULES: dict[type[o.Operation], list[tuple[str, _Rule]]] = {
     kind: [
@@ -212,9 +228,19 @@ def _check_rollback(operation: o.Rollback, policies: Policies) -> None:
         raise InvalidOperationError("amount", "this source's rollbacks take all back")
 
 
+def _check_set_policy(operation: o.SetPolicy, policies: Policies) -> None:
+    del policies
+    if (operation.rollback_win_short is WinShort.DEBT) is not (operation.debt_limit > 0):
+        raise InvalidOperationError("debt_limit", "must be more than 0 with a debt, and 0 without")
+    # The names of our own services have a colon, and they ask for what they did by its id alone.
+    if operation.key_scope is not KeyScope.SOURCE and ":" in operation.source:
+        raise InvalidOperationError("key_scope", "may differ for providers only")
+
+
 _SENSE: dict[type[o.Operation], Callable[[Any, Policies], None]] = {
     o.CloseRound: _check_close_round,
     o.Move: _check_move,
     o.Adjust: _check_adjust,
     o.Rollback: _check_rollback,
+    o.SetPolicy: _check_set_policy,
 }

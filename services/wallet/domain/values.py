@@ -15,6 +15,8 @@ Micros = NewType("Micros", int)
 """A time: microseconds since the Unix epoch, UTC."""
 
 PlayerId = NewType("PlayerId", bytes)
+NOBODY = PlayerId(b"")
+"""The player of an operation that concerns none."""
 HoldId = NewType("HoldId", bytes)
 BonusId = NewType("BonusId", bytes)
 
@@ -73,6 +75,7 @@ class Kind(IntEnum):
     TOMBSTONE = 19
     EXPIRE_BONUS = 20
     ACTIVATE_BONUS = 21
+    SET_POLICY = 22
 
 
 class Outcome(IntEnum):
@@ -110,6 +113,8 @@ class Outcome(IntEnum):
     INSUFFICIENT_FUNDS = 40
     COUNTER_LIMIT = 41
     LINKED_FAILED = 42
+    # Of policies, which are set in no group.
+    KEY_SCOPE_FIXED = 43
 
     @property
     def success(self) -> bool:

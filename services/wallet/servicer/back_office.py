@@ -7,11 +7,12 @@ from croupier.wallet.v1 import back_office_service_pb2 as back_office
 from croupier.wallet.v1 import back_office_service_pb2_grpc
 
 from services.kit.call import caller
-from services.wallet.domain import Bucket, Operation, Result, unpack_id
+from services.wallet.domain import Bucket, Operation, Result, unpack_id, version_set_by
 from services.wallet.messages import (
     balance_message,
     entry_message,
     liability_message,
+    policy_message,
     result_message,
 )
 from services.wallet.reporting import ReportingService
@@ -19,6 +20,7 @@ from services.wallet.service import WalletService
 from services.wallet.servicer import office_operations as operations
 from services.wallet.servicer.answering import accepted, submitted
 from services.wallet.servicer.operations import Trace, player, running_trace
+from services.wallet.sources import TENANT
 from services.wallet.store import StatementQuery
 
 _PAGE_SIZE = 50
@@ -125,6 +127,44 @@ class BackOfficeServicer(back_office_service_pb2_grpc.BackOfficeServiceServicer)
         """Sets or lifts the operator's limit."""
         return await self._booked(
             context, operations.set_limit, request, back_office.SetOperatorLimitResponse
+        )
+
+    async def SetPolicy(
+        self, request: back_office.SetPolicyRequest, context: Any
+    ) -> back_office.SetPolicyResponse:
+        """Sets a source's policy."""
+        result = await self._submit(context, operations.set_policy, request)
+        version = version_set_by(
+            tenant=result.key.tenant,
+            seq=result.seq,
+            create_time=result.create_time,
+            detail=result.detail,
+        )
+        return back_office.SetPolicyResponse(
+            result=result_message(result), policy=policy_message(version)
+        )
+
+    async def GetPolicy(
+        self, request: back_office.GetPolicyRequest, context: Any
+    ) -> back_office.GetPolicyResponse:
+        """Gets the policy that judges a source."""
+        del context
+        version = await self._reporting.get_policy(TENANT, request.source)
+        return back_office.GetPolicyResponse(policy=policy_message(version))
+
+    async def ListPolicies(
+        self, request: back_office.ListPoliciesRequest, context: Any
+    ) -> back_office.ListPoliciesResponse:
+        """Lists versions of policies."""
+        del context
+        page = await self._reporting.list_policies(
+            TENANT,
+            request.source,
+            page_size=request.page_size or _PAGE_SIZE,
+            token=request.page_token,
+        )
+        return back_office.ListPoliciesResponse(
+            policies=map(policy_message, page.versions), next_page_token=page.next_page_token
         )
 
     async def GetBalanceAt(

@@ -16,6 +16,7 @@ from services.wallet.domain import (
     HoldDeposit,
     HoldId,
     Key,
+    KeyScope,
     LimitKind,
     Micros,
     Move,
@@ -23,7 +24,10 @@ from services.wallet.domain import (
     Release,
     Scope,
     SetLimit,
+    SetPolicy,
     SpendOrder,
+    Stance,
+    WinShort,
     Withdraw,
 )
 from services.wallet.domain.exchange import exchange
@@ -223,6 +227,32 @@ def set_limit(request: back_office.SetOperatorLimitRequest, actor: str, trace: T
         start_time=micros("start_time", request.start_time)
         if request.HasField("start_time")
         else None,
+        reason=request.reason,
+        actor=actor,
+        **trace,
+    )
+
+
+def set_policy(request: back_office.SetPolicyRequest, actor: str, trace: Trace) -> SetPolicy:
+    """Reads a policy. What was not said is at its default, which the ledger numbers 0."""
+    switches = request.switches
+
+    def said(number: int) -> int:
+        return max(number - 1, 0)
+
+    return SetPolicy(
+        key=_key(request.request_id),
+        source=request.source,
+        rollback_unknown=Stance(said(switches.rollback_unknown)),
+        rollback_win_short=WinShort(said(switches.rollback_win_short)),
+        debt_limit=switches.debt_limit_minor_units,
+        rollback_settled_bet=Stance(said(switches.rollback_settled_bet)),
+        win_without_reference=Stance(said(switches.win_without_reference)),
+        win_after_close=Stance(said(switches.win_after_close)),
+        spend_order=SpendOrder(said(switches.spend_order)),
+        split_stake=switches.split_stake if switches.HasField("split_stake") else True,
+        partial_rollback=switches.partial_rollback,
+        key_scope=KeyScope(said(switches.key_scope)),
         reason=request.reason,
         actor=actor,
         **trace,

@@ -1,7 +1,7 @@
 """Every SQL statement of the wallet, and the two ways to run them."""
 
 from services.wallet.store.currencies import ExponentChangedError, sync_currencies
-from services.wallet.store.policies import add_policy
+from services.wallet.store.policies import PolicyVersions
 from services.wallet.store.reader import Balance, LogHead, Reader, StatementLine
 from services.wallet.store.reports import (
     Liability,
@@ -38,6 +38,7 @@ __all__ = [
     "LostUpdateError",
     "PastBalance",
     "Period",
+    "PolicyVersions",
     "RaceLostError",
     "Reader",
     "Recorder",
@@ -51,7 +52,6 @@ __all__ = [
     "StatementQuery",
     "StatementTiming",
     "UnsafeSettingsError",
-    "add_policy",
     "open_session",
     "sync_currencies",
 ]

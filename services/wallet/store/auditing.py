@@ -1,10 +1,11 @@
 """What an audit reads: history in pages, and the rows that cache it as of one transfer."""
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Table, delete, insert, select, update
+from sqlalchemy import ColumnElement, Table, delete, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.kit.database import Database
@@ -28,7 +29,9 @@ from services.wallet.tables import (
 Columns = dict[str, Any]
 Identity = tuple[Any, ...]
 
-CACHES = {table.name: table for table in (PLAYER, ACCOUNT, HOLD, ROUND, BONUS, LIMIT_COUNTER)}
+CACHES = {
+    table.name: table for table in (POLICY, PLAYER, ACCOUNT, HOLD, ROUND, BONUS, LIMIT_COUNTER)
+}
 """The tables that follow from history, in the order in which one refers to another."""
 
 
@@ -40,13 +43,11 @@ class Caches:
         shard: The row of the shard.
         ends: How far the tables of history really reach, by the names of its columns.
         tables: The rows of each table, by primary key.
-        debt_max: The largest debt that a policy has ever granted.
     """
 
     shard: Columns
     ends: dict[str, int]
     tables: dict[str, dict[Identity, Columns]]
-    debt_max: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,16 +158,40 @@ async def correct_caches(
         changed = await connection.execute(fence.values(epoch=SHARD.c.epoch + 1))
         if changed.rowcount != 1:
             return False
-        # What refers to a row goes before it, and comes after it.
-        order = list(CACHES)
-        for each in sorted(corrections, key=lambda each: -order.index(each.table)):
-            if each.columns is None:
-                table = CACHES[each.table]
-                await connection.execute(delete(table).where(*_is(table, each.identity)))
-        for each in sorted(corrections, key=lambda each: order.index(each.table)):
-            if each.columns is not None:
-                await _write(connection, each, each.columns)
+        async with _policies_unguarded(connection, is_sqlite=database.is_sqlite):
+            await _correct(connection, corrections)
     return True
+
+
+async def _correct(connection: AsyncConnection, corrections: list[Correction]) -> None:
+    # What refers to a row goes before it, and comes after it.
+    order = list(CACHES)
+    for each in sorted(corrections, key=lambda each: -order.index(each.table)):
+        if each.columns is None:
+            table = CACHES[each.table]
+            await connection.execute(delete(table).where(*_is(table, each.identity)))
+    for each in sorted(corrections, key=lambda each: order.index(each.table)):
+        if each.columns is not None:
+            await _write(connection, each, each.columns)
+
+
+@asynccontextmanager
+async def _policies_unguarded(
+    connection: AsyncConnection, *, is_sqlite: bool
+) -> AsyncIterator[None]:
+    """Lets versions of policies be made what history says; otherwise they are only added to."""
+    if not is_sqlite:
+        await connection.execute(text("ALTER TABLE policy DISABLE TRIGGER USER"))
+        yield
+        await connection.execute(text("ALTER TABLE policy ENABLE TRIGGER USER"))
+        return
+    wanted = text("SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = :name")
+    triggers = (await connection.execute(wanted, {"name": POLICY.name})).all()
+    for name, _ in triggers:
+        await connection.execute(text(f'DROP TRIGGER "{name}"'))
+    yield
+    for _, sql in triggers:
+        await connection.execute(text(sql))
 
 
 async def _write(connection: AsyncConnection, correction: Correction, columns: Columns) -> None:
@@ -176,8 +201,9 @@ async def _write(connection: AsyncConnection, correction: Correction, columns: C
         row = dict(zip(names, correction.identity, strict=True)) | columns
         await connection.execute(insert(table).values({"version": 1, **row}))
         return
-    # An account's version is the number of its entries, and no count of changes.
-    count: Columns = {} if table is ACCOUNT else {"version": table.c.version + 1}
+    # An account's version is the number of its entries and a policy's its place among those of its
+    # source, and no count of changes.
+    count: Columns = {} if table in (ACCOUNT, POLICY) else {"version": table.c.version + 1}
     wanted = update(table).where(*_is(table, correction.identity))
     await connection.execute(wanted.values({**count, **columns}))
 
@@ -203,14 +229,14 @@ async def _read_caches(connection: AsyncConnection, shard: int) -> Caches | None
         rows = await connection.execute(_of_shard(table, shard))
         keys = [column.name for column in table.primary_key]
         tables[name] = {tuple(row[key] for key in keys): dict(row) for row in rows.mappings()}
-    policies = [decode.policy_of(row) for row in await connection.execute(select(POLICY))]
-    debt_max = max((each.debt_limit for each in policies), default=0)
-    return Caches(dict(found._mapping), ends, tables, debt_max)  # noqa: SLF001 (SQLAlchemy's own public name)
+    return Caches(dict(found._mapping), ends, tables)  # noqa: SLF001 (SQLAlchemy's own public name)
 
 
 def _of_shard(table: Table, shard: int) -> Any:
     if "shard" in table.c:
         return select(table).where(table.c.shard == shard)
+    if "player_id" not in table.c:
+        return select(table)
     players = select(PLAYER.c.player_id).where(PLAYER.c.shard == shard)
     return select(table).where(table.c.player_id.in_(players))
 

@@ -1,10 +1,8 @@
 """Rows of the database become values of the domain."""
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
-from services.wallet.domain.policy import KeyScope, Policy, Stance, WinShort
 from services.wallet.domain.rows import (
     Account,
     Bonus,
@@ -12,6 +10,7 @@ from services.wallet.domain.rows import (
     Hold,
     LimitCounter,
     Player,
+    PolicyVersion,
     Posting,
     Round,
     Transfer,
@@ -176,33 +175,6 @@ def limit_of(row: Sequence[Any]) -> LimitCounter:
     )
 
 
-_SWITCHES: dict[str, Any] = {
-    "rollback_unknown": Stance,
-    "rollback_win_short": WinShort,
-    "debt_limit": int,
-    "rollback_settled_bet": Stance,
-    "win_without_reference": Stance,
-    "win_after_close": Stance,
-    "spend_order": SpendOrder,
-    "split_stake": bool,
-    "partial_rollback": bool,
-    "key_scope": KeyScope,
-}
-
-
-def policy_of(row: Sequence[Any]) -> Policy:
-    """Reads a policy; a switch that it does not name is at its default."""
-    stored: dict[str, int] = json.loads(row[4])
-    return Policy(
-        policy_id=row[0],
-        tenant=row[1],
-        source=row[2],
-        version=row[3],
-        **{name: _SWITCHES[name](value) for name, value in stored.items()},
-    )
-
-
-def switches_of(policy: Policy) -> str:
-    """Writes the switches of a policy."""
-    switches = {name: int(getattr(policy, name)) for name in _SWITCHES}
-    return json.dumps(switches, sort_keys=True)
+def policy_version_of(row: Sequence[Any]) -> PolicyVersion:
+    """Reads a version of a policy from its columns, in their order."""
+    return PolicyVersion._make(row)

@@ -1,37 +1,48 @@
-"""The versions of policies. They are only ever added to."""
+"""The versions of policies, as operators read them. The writer adds them with all else."""
 
-import dataclasses
-
-from sqlalchemy import func, insert, select
+from sqlalchemy import or_, select
 
 from services.kit.database import Database
-from services.wallet.domain.policy import Policy
-from services.wallet.domain.values import Micros
+from services.wallet.domain.policy import DEFAULT_VERSION
+from services.wallet.domain.rows import PolicyVersion
 from services.wallet.store import decode
 from services.wallet.tables import POLICY
 
+_DEFAULT = (POLICY.c.tenant == DEFAULT_VERSION.tenant) & (POLICY.c.source == DEFAULT_VERSION.source)
 
-async def add_policy(database: Database, policy: Policy, now: Micros) -> Policy:
-    """Adds a policy as the newest version for its tenant and source, and returns it numbered.
 
-    A ledger reads its policies when it starts.
-    """
-    async with database.transaction() as connection:
-        newest = await connection.scalar(select(func.max(POLICY.c.policy_id)))
-        version = await connection.scalar(
-            select(func.max(POLICY.c.version)).where(
-                POLICY.c.tenant == policy.tenant, POLICY.c.source == policy.source
-            )
+class PolicyVersions:
+    """Reads versions as committed."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def get_newest(self, tenant: str, source: str) -> PolicyVersion:
+        """Returns the version that judges a source: of its own, or of the default."""
+        own = (POLICY.c.tenant == tenant) & (POLICY.c.source == source)
+        wanted = (
+            select(POLICY)
+            .where(or_(own, _DEFAULT))
+            # The default has no name, and so it is the last.
+            .order_by(POLICY.c.source.desc(), POLICY.c.version.desc())
+            .limit(1)
         )
-        added = dataclasses.replace(policy, policy_id=(newest or 0) + 1, version=(version or 0) + 1)
-        await connection.execute(
-            insert(POLICY).values(
-                policy_id=added.policy_id,
-                tenant=added.tenant,
-                source=added.source,
-                version=added.version,
-                switches=decode.switches_of(added),
-                create_time=now,
-            )
+        async with self._database.snapshot() as connection:
+            return decode.policy_version_of((await connection.execute(wanted)).one())
+
+    async def page_versions(
+        self, tenant: str, source: str, *, before_id: int | None, limit: int
+    ) -> list[PolicyVersion]:
+        """Returns versions, newest first, below an id; of all sources if none is named."""
+        wanted = (
+            select(POLICY)
+            .where(or_(POLICY.c.tenant == tenant, _DEFAULT))
+            .order_by(POLICY.c.policy_id.desc())
+            .limit(limit)
         )
-    return added
+        if source:
+            wanted = wanted.where(POLICY.c.source == source)
+        if before_id is not None:
+            wanted = wanted.where(POLICY.c.policy_id < before_id)
+        async with self._database.snapshot() as connection:
+            return [decode.policy_version_of(row) for row in await connection.execute(wanted)]

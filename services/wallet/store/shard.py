@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 from services.wallet.domain.book import Book, HouseName, Loaded
 from services.wallet.domain.chain import GENESIS, Batch
 from services.wallet.domain.planner import Needs
-from services.wallet.domain.policy import Policies
+from services.wallet.domain.policy import Policies, policy_of
 from services.wallet.domain.rows import (
     NOT_STORED,
     Account,
@@ -165,7 +165,7 @@ class ShardStore:
     async def load_policies(self) -> Policies:
         """Reads every version of every policy."""
         rows = await self._session.select(statements.POLICIES, [(0,)])
-        return Policies([decode.policy_of(row) for row in rows])
+        return Policies([policy_of(decode.policy_version_of(row)) for row in rows])
 
     async def load(self, needs: Needs) -> Loaded:
         """Reads all rows that a batch touches, in a handful of statements."""
@@ -179,6 +179,9 @@ class ShardStore:
         if needs.holds:
             rows = await self._session.select(statements.HOLDS_BY_ID, _singles(needs.holds))
             loaded.holds.update((each.hold_id, each) for each in map(decode.hold_of, rows))
+        if needs.sources:
+            rows = await self._session.select(statements.SOURCES, sorted(needs.sources))
+            loaded.sources.update((row[0], row[1]) for row in rows)
         return loaded
 
     async def _load_houses(self) -> dict[HouseName, Account]:
@@ -304,6 +307,7 @@ class ShardStore:
         await self._write_rows(_in_states(book, _LIVE), _BONUS)
         limits = [counter for counters in book.limits.values() for counter in counters]
         await self._write_rows(limits, _LIMIT)
+        await self._expect(statements.INSERT_POLICIES, book.policies_set)
         await self._expect(statements.INSERT_BATCH, [batch])
         await self._expect(statements.SEAL_SHARD, [(self.shard, batch.last_seq, batch.hash)])
 

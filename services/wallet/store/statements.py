@@ -169,6 +169,12 @@ def _players(given: FromClause) -> Statement:
     ).where(player_id == given.c.player_id)
 
 
+def _sources(given: FromClause) -> Statement:
+    """Reads which of the given sources have used a key."""
+    used = exists().where(_same(t.TRANSFER, given, ("tenant", "source")))
+    return select(given.c.tenant, given.c.source).where(used)
+
+
 TRANSFERS_BY_KEY = SetStatement(
     "select_transfers",
     _typed(t.TRANSFER.c.tenant, t.TRANSFER.c.source, t.TRANSFER.c.key),
@@ -194,6 +200,7 @@ HOLDS_OF_PLAYERS = _select(
 BONUSES_BY_ID = _select("select_bonuses", t.BONUS, "bonus_id")
 BONUSES_OF_PLAYERS = _select("select_live_bonuses", t.BONUS, "player_id", where="bonus.state <= 1")
 LIMITS_OF_PLAYERS = _select("select_limits", t.LIMIT_COUNTER, "player_id")
+SOURCES = SetStatement("select_sources", _typed(t.TRANSFER.c.tenant, t.TRANSFER.c.source), _sources)
 LAST_BATCH = _select("select_last_batch", t.BATCH, "shard", "batch_no")
 
 INSERT_TRANSFERS = _insert(t.TRANSFER)
@@ -205,7 +212,7 @@ INSERT_ROUNDS = _insert(t.ROUND)
 INSERT_HOLDS = _insert(t.HOLD)
 INSERT_BONUSES = _insert(t.BONUS)
 INSERT_LIMITS = _insert(t.LIMIT_COUNTER)
-INSERT_POLICY = _insert(t.POLICY)
+INSERT_POLICIES = _insert(t.POLICY)
 
 UPDATE_PLAYERS = _update(t.PLAYER, "restrictions")
 UPDATE_ACCOUNTS = _update(

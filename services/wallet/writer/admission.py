@@ -6,9 +6,11 @@ from collections import deque
 from dataclasses import dataclass
 from datetime import timedelta
 
-from services.kit.errors import OverloadedError
-from services.wallet.domain.planner import Unit
+from services.kit.errors import InvalidRequestError, OverloadedError
+from services.wallet.domain.planner import Unit, renewed
+from services.wallet.domain.policy import Policies
 from services.wallet.domain.result import Answer, Reused
+from services.wallet.domain.validation import InvalidOperationError
 from services.wallet.domain.values import Kind
 
 # What adds to the house's and the player's risk waits outside first; what settles may still enter.
@@ -113,19 +115,37 @@ class Queue:
         self._filled.set()
 
     def take(self) -> list[Waiting]:
-        """Takes the next batch: what waits, up to the bound. A unit is never split."""
+        """Takes the next batch: what waits, up to the bound or to what makes a batch by itself.
+
+        A unit is never split.
+        """
         taken: list[Waiting] = []
         size = 0
         while self._waiting:
             following = self._waiting[0]
-            if taken and size + following.size > self._options.batch_max:
+            if taken and (following.unit.alone or size + following.size > self._options.batch_max):
                 break
             taken.append(self._waiting.popleft())
             size += following.size
+            if following.unit.alone:
+                break
         self._depth -= size
         if not self._waiting:
             self._filled.clear()
         return taken
+
+    def renew(self, policies: Policies, sources: set[tuple[str, str]]) -> None:
+        """Works out anew what waits of some sources: their policies have changed.
+
+        What the new ones do not admit is answered as it would be if it came now.
+        """
+        for waiting in self._waiting:
+            if waiting.answer.done() or not waiting.unit.concerns(sources):
+                continue
+            try:
+                waiting.unit = renewed(waiting.unit, policies)
+            except InvalidOperationError as error:
+                waiting.answer.set_exception(InvalidRequestError({error.field: error.rule}))
 
     def measure(self, operations: int, seconds: float) -> None:
         """Learns the rate from a batch that was done."""

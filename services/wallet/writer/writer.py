@@ -394,6 +394,10 @@ class Writer:
             last_time=batch.create_time,
         )
         self._store.remember(book)
+        if book.policies_set:
+            self.policies = book.policies
+            sources = {(each.tenant, each.source) for each in book.policies_set}
+            self._queue.renew(self.policies, sources)
         self._notifier.publish(batch.last_seq, _changed_balances(book))
 
     # Trouble.

@@ -35,8 +35,8 @@ from tests.simulation.model.state import (
 class Books:
     """Everybody's money, and every key."""
 
-    def __init__(self, policies: dict[tuple[str, str], Policy] | None = None) -> None:
-        self.policies = policies or {}
+    def __init__(self) -> None:
+        self.policies: dict[tuple[str, str], Policy] = {}
         self.players: dict[bytes, Player] = {}
         self.house: defaultdict[tuple[HouseKind, str], int] = defaultdict(int)
         self.stored: dict[Name, Stored] = {}

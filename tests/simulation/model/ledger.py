@@ -14,6 +14,7 @@ from services.wallet.domain import (
     Operation,
     Outcome,
     Rollback,
+    SetPolicy,
     Win,
 )
 from tests.simulation.model.games import Games
@@ -116,7 +117,8 @@ class Ledger(Payments, Games, Office):
         currency = getattr(operation, "currency_code", "")
         stored = Stored(operation, time=now, place=next(self._places), currency=currency)
         try:
-            player = self._player(operation)
+            nobody = isinstance(operation, SetPolicy)
+            player = Player(operation.key.tenant) if nobody else self._player(operation)
             getattr(self, "_do_" + operation.KIND.name.lower())(operation, player, stored, new_id)
         except Refusal as refusal:
             stored.outcome = refusal.outcome

@@ -1,4 +1,4 @@
-"""Moves, corrections and bonuses."""
+"""Moves, corrections, bonuses and policies."""
 
 from typing import Any
 
@@ -10,9 +10,12 @@ from services.wallet.domain import (
     HouseKind,
     Move,
     Outcome,
+    Policy,
     Restriction,
+    SetPolicy,
     WinShort,
 )
+from services.wallet.domain.policy import SWITCHES
 from tests.simulation.model.books import Books
 from tests.simulation.model.state import CASH, Bonus, Player, Refusal, Stored
 
@@ -50,6 +53,15 @@ class Office(Books):
             op.spend_order,
         )
         self._activate(player)
+
+    def _do_set_policy(self, op: SetPolicy, player: Player, it: Stored, new_id: Any) -> None:
+        judged = (op.key.tenant, op.source)
+        before = self.policies.get(judged, Policy(policy_id=1))
+        has_keys = op.source == op.key.source or any(name[:2] == judged for name in self.stored)
+        if op.key_scope is not before.key_scope and has_keys:
+            raise Refusal(Outcome.KEY_SCOPE_FIXED)
+        switches = {name: getattr(op, name) for name in SWITCHES}
+        self.policies[judged] = Policy(policy_id=1, **switches)
 
     def _do_forfeit_bonus(self, op: ForfeitBonus, player: Player, it: Stored, new_id: Any) -> None:
         bonus = player.bonuses.get(op.bonus_id)

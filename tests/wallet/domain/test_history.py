@@ -22,16 +22,19 @@ from services.wallet.domain import (
     OpenWallet,
     Outcome,
     Period,
+    PolicyVersion,
     Release,
     Restriction,
     Result,
     Scope,
     SetLimit,
+    SetPolicy,
     SetRestriction,
     Transfer,
     WinShort,
 )
 from services.wallet.domain.history import Finding, History
+from services.wallet.domain.policy import Policies, policy_of
 from tests.wallet.passbook import DAY, HOUR, OTHER, PLAYER, START, Passbook
 from tests.wallet.test_history import PLAYERS, Workload, in_memory
 
@@ -304,6 +307,32 @@ def test_restrictions_of_both_parties_add_up() -> None:
     ):
         book.apply(SetRestriction(key=book.key(), player_id=PLAYER, scope=scope, restrictions=bits))
         assert_adds_up(book)
+
+
+def test_policies_add_up_and_judge_from_the_next_transfer_on() -> None:
+    book = Passbook()
+    book.policies = Policies([])
+    history = History(0)
+    assert list(history.tables["policy"]) == [(1,)]
+    for number, debt in ((2, 300), (3, 70)):
+        policy = SetPolicy(
+            key=book.key(source="office"),
+            source="studio",
+            rollback_win_short=WinShort.DEBT,
+            debt_limit=debt,
+            reason="r",
+            actor="a",
+        )
+        assert book.apply(policy).detail["policy_id"] == number
+        book.apply(book.win(1))
+        assert book.transfers[-1].policy_id == number
+    history = added_up(log_of(book))
+    assert history.findings == []
+    assert history.debt_max == 300
+    assert [row["seq"] for row in history.tables["policy"].values()] == [None, 2, 4]
+    newest = history.tables["policy"][3,]
+    assert policy_of(PolicyVersion(policy_id=3, **newest)) == book.policies.of("t", "studio")
+    assert [history.policy_id_of("t", source) for source in ("studio", "office")] == [3, 1]
 
 
 # What history contradicts by itself.

@@ -17,6 +17,7 @@ from services.wallet.domain import (
     Group,
     HoldDeposit,
     Key,
+    KeyScope,
     Kind,
     LimitKind,
     Move,
@@ -27,7 +28,9 @@ from services.wallet.domain import (
     Rollback,
     Scope,
     SetLimit,
+    SetPolicy,
     Win,
+    WinShort,
     Withdraw,
 )
 from services.wallet.domain.policy import Policies
@@ -211,6 +214,59 @@ def test_only_a_source_that_may_takes_a_part_back() -> None:
     assert refusal(make(Rollback, amount=0), Policies([allowed]))[0] == "amount"
     elsewhere = Policy(policy_id=2, tenant="t", source="other", partial_rollback=True)
     assert refusal(partial, Policies([elsewhere]))[0] == "amount"
+
+
+def set_policy(**values: Any) -> SetPolicy:
+    fields: dict[str, Any] = {"key": Key("t", "office", "1"), "source": "studio"}
+    return SetPolicy(**(fields | values))
+
+
+@pytest.mark.parametrize(
+    ("sound", "broken", "told"),
+    [
+        ({"source": "a" * 64}, {"source": "a" * 65}, ("source", "must be at most 64 bytes")),
+        ({"source": "psp:a"}, {"source": ""}, ("source", "is missing")),
+        ({}, {"source": "wallet:rules"}, ("source", "is the ledger's own")),
+        ({}, {"player_id": PLAYER}, ("player_id", "must be empty: it concerns no player")),
+        (
+            {"rollback_win_short": WinShort.DEBT, "debt_limit": MINOR_UNITS_MAX},
+            {"rollback_win_short": WinShort.DEBT, "debt_limit": MINOR_UNITS_MAX + 1},
+            ("debt_limit", f"must be 0 to {MINOR_UNITS_MAX}"),
+        ),
+        (
+            {"rollback_win_short": WinShort.DEBT, "debt_limit": 1},
+            {"rollback_win_short": WinShort.DEBT},
+            ("debt_limit", "must be more than 0 with a debt, and 0 without"),
+        ),
+        (
+            {"rollback_win_short": WinShort.REFUSE},
+            {"rollback_win_short": WinShort.REFUSE, "debt_limit": 1},
+            ("debt_limit", "must be more than 0 with a debt, and 0 without"),
+        ),
+        (
+            {"key_scope": KeyScope.SOURCE_AND_KIND},
+            {"key_scope": KeyScope.SOURCE_AND_KIND, "source": "psp:a"},
+            ("key_scope", "may differ for providers only"),
+        ),
+        (
+            {"reason": "a" * 1_024},
+            {"reason": "a" * 1_025},
+            ("reason", "must be at most 1024 bytes"),
+        ),
+    ],
+    ids=str,
+)
+def test_a_policy_is_taken_up_to_its_edges_and_refused_beyond(
+    sound: dict[str, Any], broken: dict[str, Any], told: tuple[str, str]
+) -> None:
+    check_operation(set_policy(**sound), Policies([]))
+    assert refusal(set_policy(**broken)) == told
+
+
+def test_a_group_sets_no_policy() -> None:
+    with pytest.raises(InvalidOperationError, match="group: must not set a policy"):
+        check_units([Group((set_policy(), set_policy()))])
+    check_units([set_policy(), make(Bet)])
 
 
 def test_a_batch_counts_the_legs_of_its_groups() -> None:

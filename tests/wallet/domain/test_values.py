@@ -28,7 +28,16 @@ from services.wallet.domain import (
     unpack_id,
     unpack_key,
 )
-from services.wallet.domain.policy import DEFAULT_POLICY, Policies, Policy
+from services.wallet.domain.policy import (
+    DEFAULT_POLICY,
+    DEFAULT_VERSION,
+    SWITCHES,
+    Policies,
+    Policy,
+    policy_of,
+    read_switches,
+    write_switches,
+)
 from services.wallet.domain.result import Flag
 from services.wallet.domain.values import (
     COUNTER_MAX,
@@ -202,6 +211,29 @@ def test_the_newest_policy_of_a_source_judges_it_and_nobody_else() -> None:
     assert policies.of("t", "studio") is newest
     assert policies.of("t", "other") is DEFAULT_POLICY
     assert policies.of("u", "studio") is DEFAULT_POLICY
+
+
+def test_a_policy_that_is_added_gets_the_next_numbers_and_judges_from_then_on() -> None:
+    studio = Policy(policy_id=4, tenant="t", source="studio", version=3)
+    policies = Policies([studio, Policy(policy_id=9, tenant="t", source="other")])
+    assert policies.next_numbers("t", "studio") == (10, 4)
+    assert policies.next_numbers("u", "studio") == (10, 1)
+    added = Policy(policy_id=10, tenant="t", source="studio", version=4)
+    later = policies.added(added)
+    assert later.of("t", "studio") is added
+    assert later.next_numbers("t", "other") == (11, 2)
+    # Whoever still holds the one before is told what held then.
+    assert policies.of("t", "studio") is studio
+
+
+def test_switches_are_read_as_they_were_written_and_else_are_at_their_default() -> None:
+    values = {name: getattr(DEFAULT_POLICY, name) for name in SWITCHES}
+    others = {"rollback_win_short": WinShort.DEBT, "debt_limit": 70, "split_stake": False}
+    written = write_switches(values | others)
+    assert read_switches(written) == values | others
+    assert write_switches(read_switches(written)) == written
+    version = DEFAULT_VERSION._replace(switches=write_switches(values))
+    assert policy_of(version) == policy_of(DEFAULT_VERSION) == DEFAULT_POLICY
 
 
 def test_a_default_may_be_replaced() -> None:

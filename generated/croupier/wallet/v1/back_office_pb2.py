@@ -22,21 +22,49 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$croupier/wallet/v1/back_office.proto\x12\x12\x63roupier.wallet.v1\"\xa9\x01\n\tLiability\x12\x15\n\rcurrency_code\x18\x01 \x01(\t\x12\x18\n\x10\x63\x61sh_minor_units\x18\x02 \x01(\x03\x12\x19\n\x11\x62onus_minor_units\x18\x03 \x01(\x03\x12\x1a\n\x12locked_minor_units\x18\x04 \x01(\x03\x12\x19\n\x11total_minor_units\x18\x05 \x01(\x03\x12\x19\n\x11house_minor_units\x18\x06 \x01(\x03*b\n\nSpendOrder\x12\x1b\n\x17SPEND_ORDER_UNSPECIFIED\x10\x00\x12\x1a\n\x16SPEND_ORDER_CASH_FIRST\x10\x01\x12\x1b\n\x17SPEND_ORDER_BONUS_FIRST\x10\x02*j\n\tLimitKind\x12\x1a\n\x16LIMIT_KIND_UNSPECIFIED\x10\x00\x12\x16\n\x12LIMIT_KIND_DEPOSIT\x10\x01\x12\x14\n\x10LIMIT_KIND_WAGER\x10\x02\x12\x13\n\x0fLIMIT_KIND_LOSS\x10\x03*p\n\x0bLimitPeriod\x12\x1c\n\x18LIMIT_PERIOD_UNSPECIFIED\x10\x00\x12\x14\n\x10LIMIT_PERIOD_DAY\x10\x01\x12\x15\n\x11LIMIT_PERIOD_WEEK\x10\x02\x12\x16\n\x12LIMIT_PERIOD_MONTH\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$croupier/wallet/v1/back_office.proto\x12\x12\x63roupier.wallet.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd4\x04\n\x0ePolicySwitches\x12>\n\x10rollback_unknown\x18\x01 \x01(\x0e\x32\x1a.croupier.wallet.v1.StanceB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12J\n\x12rollback_win_short\x18\x02 \x01(\x0e\x32$.croupier.wallet.v1.ShortWinRollbackB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x30\n\x16\x64\x65\x62t_limit_minor_units\x18\x03 \x01(\x03\x42\x10\xbaH\r\"\x0b\x18\x80\x80\x9a\xa6\xea\xaf\xe3\x01(\x00\x12\x42\n\x14rollback_settled_bet\x18\x04 \x01(\x0e\x32\x1a.croupier.wallet.v1.StanceB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x43\n\x15win_without_reference\x18\x05 \x01(\x0e\x32\x1a.croupier.wallet.v1.StanceB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12=\n\x0fwin_after_close\x18\x06 \x01(\x0e\x32\x1a.croupier.wallet.v1.StanceB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12=\n\x0bspend_order\x18\x07 \x01(\x0e\x32\x1e.croupier.wallet.v1.SpendOrderB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x18\n\x0bsplit_stake\x18\x08 \x01(\x08H\x00\x88\x01\x01\x12\x18\n\x10partial_rollback\x18\t \x01(\x08\x12\x39\n\tkey_scope\x18\n \x01(\x0e\x32\x1c.croupier.wallet.v1.KeyScopeB\x08\xbaH\x05\x82\x01\x02\x10\x01\x42\x0e\n\x0c_split_stake\"\xd2\x01\n\x06Policy\x12\x11\n\tpolicy_id\x18\x01 \x01(\x03\x12\x0e\n\x06source\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x03\x12\x34\n\x08switches\x18\x04 \x01(\x0b\x32\".croupier.wallet.v1.PolicySwitches\x12\x0b\n\x03seq\x18\x05 \x01(\x03\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x61\x63tor_id\x18\x07 \x01(\t\x12\x0e\n\x06reason\x18\x08 \x01(\t\"\xa9\x01\n\tLiability\x12\x15\n\rcurrency_code\x18\x01 \x01(\t\x12\x18\n\x10\x63\x61sh_minor_units\x18\x02 \x01(\x03\x12\x19\n\x11\x62onus_minor_units\x18\x03 \x01(\x03\x12\x1a\n\x12locked_minor_units\x18\x04 \x01(\x03\x12\x19\n\x11total_minor_units\x18\x05 \x01(\x03\x12\x19\n\x11house_minor_units\x18\x06 \x01(\x03*b\n\nSpendOrder\x12\x1b\n\x17SPEND_ORDER_UNSPECIFIED\x10\x00\x12\x1a\n\x16SPEND_ORDER_CASH_FIRST\x10\x01\x12\x1b\n\x17SPEND_ORDER_BONUS_FIRST\x10\x02*j\n\tLimitKind\x12\x1a\n\x16LIMIT_KIND_UNSPECIFIED\x10\x00\x12\x16\n\x12LIMIT_KIND_DEPOSIT\x10\x01\x12\x14\n\x10LIMIT_KIND_WAGER\x10\x02\x12\x13\n\x0fLIMIT_KIND_LOSS\x10\x03*p\n\x0bLimitPeriod\x12\x1c\n\x18LIMIT_PERIOD_UNSPECIFIED\x10\x00\x12\x14\n\x10LIMIT_PERIOD_DAY\x10\x01\x12\x15\n\x11LIMIT_PERIOD_WEEK\x10\x02\x12\x16\n\x12LIMIT_PERIOD_MONTH\x10\x03*F\n\x06Stance\x12\x16\n\x12STANCE_UNSPECIFIED\x10\x00\x12\x11\n\rSTANCE_ACCEPT\x10\x01\x12\x11\n\rSTANCE_REFUSE\x10\x02*\x90\x01\n\x10ShortWinRollback\x12\"\n\x1eSHORT_WIN_ROLLBACK_UNSPECIFIED\x10\x00\x12\x1c\n\x18SHORT_WIN_ROLLBACK_CLAMP\x10\x01\x12\x1b\n\x17SHORT_WIN_ROLLBACK_DEBT\x10\x02\x12\x1d\n\x19SHORT_WIN_ROLLBACK_REFUSE\x10\x03*Z\n\x08KeyScope\x12\x19\n\x15KEY_SCOPE_UNSPECIFIED\x10\x00\x12\x14\n\x10KEY_SCOPE_SOURCE\x10\x01\x12\x1d\n\x19KEY_SCOPE_SOURCE_AND_KIND\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'croupier.wallet.v1.back_office_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_SPENDORDER']._serialized_start=232
-  _globals['_SPENDORDER']._serialized_end=330
-  _globals['_LIMITKIND']._serialized_start=332
-  _globals['_LIMITKIND']._serialized_end=438
-  _globals['_LIMITPERIOD']._serialized_start=440
-  _globals['_LIMITPERIOD']._serialized_end=552
-  _globals['_LIABILITY']._serialized_start=61
-  _globals['_LIABILITY']._serialized_end=230
+  _globals['_POLICYSWITCHES'].fields_by_name['rollback_unknown']._loaded_options = None
+  _globals['_POLICYSWITCHES'].fields_by_name['rollback_unknown']._serialized_options = b'\272H\005\202\001\002\020\001'
+  _globals['_POLICYSWITCHES'].fields_by_name['rollback_win_short']._loaded_options = None
+  _globals['_POLICYSWITCHES'].fields_by_name['rollback_win_short']._serialized_options = b'\272H\005\202\001\002\020\001'
+  _globals['_POLICYSWITCHES'].fields_by_name['debt_limit_minor_units']._loaded_options = None
+  _globals['_POLICYSWITCHES'].fields_by_name['debt_limit_minor_units']._serialized_options = b'\272H\r\"\013\030\200\200\232\246\352\257\343\001(\000'
+  _globals['_POLICYSWITCHES'].fields_by_name['rollback_settled_bet']._loaded_options = None
+  _globals['_POLICYSWITCHES'].fields_by_name['rollback_settled_bet']._serialized_options = b'\272H\005\202\001\002\020\001'
+  _globals['_POLICYSWITCHES'].fields_by_name['win_without_reference']._loaded_options = None
+  _globals['_POLICYSWITCHES'].fields_by_name['win_without_reference']._serialized_options = b'\272H\005\202\001\002\020\001'
+  _globals['_POLICYSWITCHES'].fields_by_name['win_after_close']._loaded_options = None
+  _globals['_POLICYSWITCHES'].fields_by_name['win_after_close']._serialized_options = b'\272H\005\202\001\002\020\001'
+  _globals['_POLICYSWITCHES'].fields_by_name['spend_order']._loaded_options = None
+  _globals['_POLICYSWITCHES'].fields_by_name['spend_order']._serialized_options = b'\272H\005\202\001\002\020\001'
+  _globals['_POLICYSWITCHES'].fields_by_name['key_scope']._loaded_options = None
+  _globals['_POLICYSWITCHES'].fields_by_name['key_scope']._serialized_options = b'\272H\005\202\001\002\020\001'
+  _globals['_SPENDORDER']._serialized_start=1106
+  _globals['_SPENDORDER']._serialized_end=1204
+  _globals['_LIMITKIND']._serialized_start=1206
+  _globals['_LIMITKIND']._serialized_end=1312
+  _globals['_LIMITPERIOD']._serialized_start=1314
+  _globals['_LIMITPERIOD']._serialized_end=1426
+  _globals['_STANCE']._serialized_start=1428
+  _globals['_STANCE']._serialized_end=1498
+  _globals['_SHORTWINROLLBACK']._serialized_start=1501
+  _globals['_SHORTWINROLLBACK']._serialized_end=1645
+  _globals['_KEYSCOPE']._serialized_start=1647
+  _globals['_KEYSCOPE']._serialized_end=1737
+  _globals['_POLICYSWITCHES']._serialized_start=123
+  _globals['_POLICYSWITCHES']._serialized_end=719
+  _globals['_POLICY']._serialized_start=722
+  _globals['_POLICY']._serialized_end=932
+  _globals['_LIABILITY']._serialized_start=935
+  _globals['_LIABILITY']._serialized_end=1104
 # @@protoc_insertion_point(module_scope)

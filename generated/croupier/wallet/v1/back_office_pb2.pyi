@@ -5,6 +5,7 @@ The nouns of the back office."""
 
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
@@ -96,6 +97,217 @@ LIMIT_PERIOD_WEEK: LimitPeriod.ValueType  # 2
 LIMIT_PERIOD_MONTH: LimitPeriod.ValueType  # 3
 """A month."""
 Global___LimitPeriod: _TypeAlias = LimitPeriod  # noqa: Y015
+
+class _Stance:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _StanceEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Stance.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    STANCE_UNSPECIFIED: _Stance.ValueType  # 0
+    """The default of the switch: to accept."""
+    STANCE_ACCEPT: _Stance.ValueType  # 1
+    """It is taken."""
+    STANCE_REFUSE: _Stance.ValueType  # 2
+    """It is refused, and the refusal is stored under its key."""
+
+class Stance(_Stance, metaclass=_StanceEnumTypeWrapper):
+    """Whether a doubtful movement is taken or turned down."""
+
+STANCE_UNSPECIFIED: Stance.ValueType  # 0
+"""The default of the switch: to accept."""
+STANCE_ACCEPT: Stance.ValueType  # 1
+"""It is taken."""
+STANCE_REFUSE: Stance.ValueType  # 2
+"""It is refused, and the refusal is stored under its key."""
+Global___Stance: _TypeAlias = Stance  # noqa: Y015
+
+class _ShortWinRollback:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ShortWinRollbackEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ShortWinRollback.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    SHORT_WIN_ROLLBACK_UNSPECIFIED: _ShortWinRollback.ValueType  # 0
+    """The default: to clamp."""
+    SHORT_WIN_ROLLBACK_CLAMP: _ShortWinRollback.ValueType  # 1
+    """What is available is taken, and the house bears the rest: APPLIED_CLAMPED."""
+    SHORT_WIN_ROLLBACK_DEBT: _ShortWinRollback.ValueType  # 2
+    """The player's cash goes below zero, as far as the debt limit allows; what is beyond is clamped."""
+    SHORT_WIN_ROLLBACK_REFUSE: _ShortWinRollback.ValueType  # 3
+    """It is refused with INSUFFICIENT_FUNDS."""
+
+class ShortWinRollback(_ShortWinRollback, metaclass=_ShortWinRollbackEnumTypeWrapper):
+    """What becomes of the rollback of a win that the player has spent."""
+
+SHORT_WIN_ROLLBACK_UNSPECIFIED: ShortWinRollback.ValueType  # 0
+"""The default: to clamp."""
+SHORT_WIN_ROLLBACK_CLAMP: ShortWinRollback.ValueType  # 1
+"""What is available is taken, and the house bears the rest: APPLIED_CLAMPED."""
+SHORT_WIN_ROLLBACK_DEBT: ShortWinRollback.ValueType  # 2
+"""The player's cash goes below zero, as far as the debt limit allows; what is beyond is clamped."""
+SHORT_WIN_ROLLBACK_REFUSE: ShortWinRollback.ValueType  # 3
+"""It is refused with INSUFFICIENT_FUNDS."""
+Global___ShortWinRollback: _TypeAlias = ShortWinRollback  # noqa: Y015
+
+class _KeyScope:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _KeyScopeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_KeyScope.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    KEY_SCOPE_UNSPECIFIED: _KeyScope.ValueType  # 0
+    """The default: within the source."""
+    KEY_SCOPE_SOURCE: _KeyScope.ValueType  # 1
+    """Within the source: an id names one movement, whatever it is."""
+    KEY_SCOPE_SOURCE_AND_KIND: _KeyScope.ValueType  # 2
+    """Within the source and the kind of movement: a bet and its win may have the same id."""
+
+class KeyScope(_KeyScope, metaclass=_KeyScopeEnumTypeWrapper):
+    """Within what a provider's transaction id is unique."""
+
+KEY_SCOPE_UNSPECIFIED: KeyScope.ValueType  # 0
+"""The default: within the source."""
+KEY_SCOPE_SOURCE: KeyScope.ValueType  # 1
+"""Within the source: an id names one movement, whatever it is."""
+KEY_SCOPE_SOURCE_AND_KIND: KeyScope.ValueType  # 2
+"""Within the source and the kind of movement: a bet and its win may have the same id."""
+Global___KeyScope: _TypeAlias = KeyScope  # noqa: Y015
+
+@_typing.final
+class PolicySwitches(_message.Message):
+    """What sources differ in: how the movements of one are judged. In answers every switch is set."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROLLBACK_UNKNOWN_FIELD_NUMBER: _builtins.int
+    ROLLBACK_WIN_SHORT_FIELD_NUMBER: _builtins.int
+    DEBT_LIMIT_MINOR_UNITS_FIELD_NUMBER: _builtins.int
+    ROLLBACK_SETTLED_BET_FIELD_NUMBER: _builtins.int
+    WIN_WITHOUT_REFERENCE_FIELD_NUMBER: _builtins.int
+    WIN_AFTER_CLOSE_FIELD_NUMBER: _builtins.int
+    SPEND_ORDER_FIELD_NUMBER: _builtins.int
+    SPLIT_STAKE_FIELD_NUMBER: _builtins.int
+    PARTIAL_ROLLBACK_FIELD_NUMBER: _builtins.int
+    KEY_SCOPE_FIELD_NUMBER: _builtins.int
+    rollback_unknown: Global___Stance.ValueType
+    """A rollback of a bet or win that is not known. Accepted, it succeeds with NOTHING_TO_REVERSE, for
+    providers that repeat a rollback until it does; refused, it is REFERENCE_NOT_FOUND, for those
+    that want to be told. Either way the original is barred for ever. Default: accept.
+    """
+    rollback_win_short: Global___ShortWinRollback.ValueType
+    """A rollback of a win that the player has spent. Default: clamp."""
+    debt_limit_minor_units: _builtins.int
+    """How far below zero a rollback of a win, or an operator's chargeback, may take a player's cash, in
+    minor units of whichever currency it is. Only with DEBT, and then more than 0. Bets still need
+    their full stake. Default: 0.
+    """
+    rollback_settled_bet: Global___Stance.ValueType
+    """A rollback of a bet whose round is closed or has a win. Accepted, the stake is given back and the
+    row flagged for reconciliation; refused, it is REFERENCE_SETTLED, which a provider that repeats
+    rollbacks may do for ever. Default: accept.
+    """
+    win_without_reference: Global___Stance.ValueType
+    """A win that names no bet. Accepted, it is paid; refused, it is REFERENCE_NOT_FOUND, for providers
+    whose protocol always names one. Default: accept.
+    """
+    win_after_close: Global___Stance.ValueType
+    """A win in a closed round. Accepted, it is paid as APPLIED_LATE, as late jackpots and resettlements
+    are owed; refused, it is ROUND_CLOSED. Default: accept.
+    """
+    spend_order: Global___SpendOrder.ValueType
+    """Which bucket a stake is taken from first. A bonus may override it. Default: cash first."""
+    split_stake: _builtins.bool
+    """Whether one stake may draw on both buckets. If not, a stake that the first bucket does not cover
+    is taken from the second alone, or is INSUFFICIENT_FUNDS. Unset is the default: it may.
+    """
+    partial_rollback: _builtins.bool
+    """Whether a rollback may name an amount, and take back less than all. If not, one that does is
+    INVALID_REQUEST and recorded nowhere. Sports cancel in part, casinos do not. Default: it may not.
+    """
+    key_scope: Global___KeyScope.ValueType
+    """Within what a transaction id is unique. It is fixed by the first key that the source uses: after
+    that another one is KEY_SCOPE_FIXED. Only of providers. Default: within the source.
+    """
+    def __init__(
+        self,
+        *,
+        rollback_unknown: Global___Stance.ValueType = ...,
+        rollback_win_short: Global___ShortWinRollback.ValueType = ...,
+        debt_limit_minor_units: _builtins.int = ...,
+        rollback_settled_bet: Global___Stance.ValueType = ...,
+        win_without_reference: Global___Stance.ValueType = ...,
+        win_after_close: Global___Stance.ValueType = ...,
+        spend_order: Global___SpendOrder.ValueType = ...,
+        split_stake: _builtins.bool | None = ...,
+        partial_rollback: _builtins.bool = ...,
+        key_scope: Global___KeyScope.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_split_stake", b"_split_stake", "split_stake", b"split_stake"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_split_stake", b"_split_stake", "debt_limit_minor_units", b"debt_limit_minor_units", "key_scope", b"key_scope", "partial_rollback", b"partial_rollback", "rollback_settled_bet", b"rollback_settled_bet", "rollback_unknown", b"rollback_unknown", "rollback_win_short", b"rollback_win_short", "spend_order", b"spend_order", "split_stake", b"split_stake", "win_after_close", b"win_after_close", "win_without_reference", b"win_without_reference"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__split_stake: _TypeAlias = _typing.Literal["split_stake"]  # noqa: Y015
+    _WhichOneofArgType__split_stake: _TypeAlias = _typing.Literal["_split_stake", b"_split_stake"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__split_stake) -> _WhichOneofReturnType__split_stake | None: ...
+
+Global___PolicySwitches: _TypeAlias = PolicySwitches  # noqa: Y015
+
+@_typing.final
+class Policy(_message.Message):
+    """One version of the rules for a source. Versions are only ever added, and each transfer names the
+    one that judged it.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POLICY_ID_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    SWITCHES_FIELD_NUMBER: _builtins.int
+    SEQ_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    ACTOR_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    policy_id: _builtins.int
+    """Number of the version in the ledger, over all sources."""
+    source: _builtins.str
+    """The source that it judges; empty for the default, which judges all that have none of their own."""
+    version: _builtins.int
+    """Number of the version for its source: 1, 2, 3, …"""
+    seq: _builtins.int
+    """The transfer that set it: it judges those after. 0 for the default, which was always there."""
+    actor_id: _builtins.str
+    """The operator who set it; empty for the default."""
+    reason: _builtins.str
+    """Why, as the operator said; empty for the default."""
+    @_builtins.property
+    def switches(self) -> Global___PolicySwitches:
+        """How it judges."""
+
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was set; unset for the default."""
+
+    def __init__(
+        self,
+        *,
+        policy_id: _builtins.int = ...,
+        source: _builtins.str = ...,
+        version: _builtins.int = ...,
+        switches: Global___PolicySwitches | None = ...,
+        seq: _builtins.int = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+        actor_id: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "switches", b"switches"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor_id", b"actor_id", "create_time", b"create_time", "policy_id", b"policy_id", "reason", b"reason", "seq", b"seq", "source", b"source", "switches", b"switches", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Policy: _TypeAlias = Policy  # noqa: Y015
 
 @_typing.final
 class Liability(_message.Message):

@@ -86,6 +86,21 @@ class BackOfficeServiceStub:
                 request_serializer=croupier_dot_wallet_dot_v1_dot_back__office__service__pb2.SetOperatorLimitRequest.SerializeToString,
                 response_deserializer=croupier_dot_wallet_dot_v1_dot_back__office__service__pb2.SetOperatorLimitResponse.FromString,
                 _registered_method=True)
+        self.SetPolicy = channel.unary_unary(
+                '/croupier.wallet.v1.BackOfficeService/SetPolicy',
+                request_serializer=croupier_dot_wallet_dot_v1_dot_back__office__service__pb2.SetPolicyRequest.SerializeToString,
+                response_deserializer=croupier_dot_wallet_dot_v1_dot_back__office__service__pb2.SetPolicyResponse.FromString,
+                _registered_method=True)
+        self.GetPolicy = channel.unary_unary(
+                '/croupier.wallet.v1.BackOfficeService/GetPolicy',
+                request_serializer=croupier_dot_wallet_dot_v1_dot_back__office__service__pb2.GetPolicyRequest.SerializeToString,
+                response_deserializer=croupier_dot_wallet_dot_v1_dot_back__office__service__pb2.GetPolicyResponse.FromString,
+                _registered_method=True)
+        self.ListPolicies = channel.unary_unary(
+                '/croupier.wallet.v1.BackOfficeService/ListPolicies',
+                request_serializer=croupier_dot_wallet_dot_v1_dot_back__office__service__pb2.ListPoliciesRequest.SerializeToString,
+                response_deserializer=croupier_dot_wallet_dot_v1_dot_back__office__service__pb2.ListPoliciesResponse.FromString,
+                _registered_method=True)
         self.GetBalanceAt = channel.unary_unary(
                 '/croupier.wallet.v1.BackOfficeService/GetBalanceAt',
                 request_serializer=croupier_dot_wallet_dot_v1_dot_back__office__service__pb2.GetBalanceAtRequest.SerializeToString,
@@ -199,6 +214,40 @@ class BackOfficeServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SetPolicy(self, request, context):
+        """Sets the policy that judges a source: a provider, a payment provider (`psp:…`) or, for what
+        operators do, `service:back-office`.
+
+        It is ordered with the movements of all players: when this answers, it is on disk, and judges every
+        movement that is recorded after it. What was recorded before keeps its outcome. A policy is set
+        whole: a switch that is left out is at its default. Each call adds a version, also one that changes
+        nothing. The same `request_id` and content get the same answer, other content is ALREADY_EXISTS
+        with KEY_REUSED. Refused with KEY_SCOPE_FIXED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetPolicy(self, request, context):
+        """Gets the policy that judges a source now: its own, or the default, whose `source` is empty.
+
+        A source that nobody knows is judged by the default too. Returns INVALID_ARGUMENT with
+        INVALID_REQUEST for what is no name of a source.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListPolicies(self, request, context):
+        """Lists all versions of all policies, or of one source's, newest first, with who set them and why.
+
+        The default is the last. Returns INVALID_ARGUMENT with PAGE_TOKEN_INVALID for a token of another
+        list.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetBalanceAt(self, request, context):
         """Gets a player's balance at a past moment, recomputed from the entries up to then.
 
@@ -284,6 +333,21 @@ def add_BackOfficeServiceServicer_to_server(servicer, server):
                     servicer.SetOperatorLimit,
                     request_deserializer=croupier_dot_wallet_dot_v1_dot_back__office__service__pb2.SetOperatorLimitRequest.FromString,
                     response_serializer=croupier_dot_wallet_dot_v1_dot_back__office__service__pb2.SetOperatorLimitResponse.SerializeToString,
+            ),
+            'SetPolicy': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetPolicy,
+                    request_deserializer=croupier_dot_wallet_dot_v1_dot_back__office__service__pb2.SetPolicyRequest.FromString,
+                    response_serializer=croupier_dot_wallet_dot_v1_dot_back__office__service__pb2.SetPolicyResponse.SerializeToString,
+            ),
+            'GetPolicy': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetPolicy,
+                    request_deserializer=croupier_dot_wallet_dot_v1_dot_back__office__service__pb2.GetPolicyRequest.FromString,
+                    response_serializer=croupier_dot_wallet_dot_v1_dot_back__office__service__pb2.GetPolicyResponse.SerializeToString,
+            ),
+            'ListPolicies': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListPolicies,
+                    request_deserializer=croupier_dot_wallet_dot_v1_dot_back__office__service__pb2.ListPoliciesRequest.FromString,
+                    response_serializer=croupier_dot_wallet_dot_v1_dot_back__office__service__pb2.ListPoliciesResponse.SerializeToString,
             ),
             'GetBalanceAt': grpc.unary_unary_rpc_method_handler(
                     servicer.GetBalanceAt,
@@ -573,6 +637,87 @@ class BackOfficeService:
             '/croupier.wallet.v1.BackOfficeService/SetOperatorLimit',
             croupier_dot_wallet_dot_v1_dot_back__office__service__pb2.SetOperatorLimitRequest.SerializeToString,
             croupier_dot_wallet_dot_v1_dot_back__office__service__pb2.SetOperatorLimitResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetPolicy(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/croupier.wallet.v1.BackOfficeService/SetPolicy',
+            croupier_dot_wallet_dot_v1_dot_back__office__service__pb2.SetPolicyRequest.SerializeToString,
+            croupier_dot_wallet_dot_v1_dot_back__office__service__pb2.SetPolicyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetPolicy(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/croupier.wallet.v1.BackOfficeService/GetPolicy',
+            croupier_dot_wallet_dot_v1_dot_back__office__service__pb2.GetPolicyRequest.SerializeToString,
+            croupier_dot_wallet_dot_v1_dot_back__office__service__pb2.GetPolicyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListPolicies(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/croupier.wallet.v1.BackOfficeService/ListPolicies',
+            croupier_dot_wallet_dot_v1_dot_back__office__service__pb2.ListPoliciesRequest.SerializeToString,
+            croupier_dot_wallet_dot_v1_dot_back__office__service__pb2.ListPoliciesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -88,6 +88,28 @@ class BackOfficeServiceStub:
     """Sets or lifts the operator's limit for a player. The stricter of the operator's and the player's
     own applies (GLI-19 2.5.5b). Refused with PLAYER_NOT_FOUND or ACCOUNT_NOT_FOUND.
     """
+    SetPolicy: _grpc.UnaryUnaryMultiCallable[_back_office_service_pb2.SetPolicyRequest, _back_office_service_pb2.SetPolicyResponse]
+    """Sets the policy that judges a source: a provider, a payment provider (`psp:…`) or, for what
+    operators do, `service:back-office`.
+
+    It is ordered with the movements of all players: when this answers, it is on disk, and judges every
+    movement that is recorded after it. What was recorded before keeps its outcome. A policy is set
+    whole: a switch that is left out is at its default. Each call adds a version, also one that changes
+    nothing. The same `request_id` and content get the same answer, other content is ALREADY_EXISTS
+    with KEY_REUSED. Refused with KEY_SCOPE_FIXED.
+    """
+    GetPolicy: _grpc.UnaryUnaryMultiCallable[_back_office_service_pb2.GetPolicyRequest, _back_office_service_pb2.GetPolicyResponse]
+    """Gets the policy that judges a source now: its own, or the default, whose `source` is empty.
+
+    A source that nobody knows is judged by the default too. Returns INVALID_ARGUMENT with
+    INVALID_REQUEST for what is no name of a source.
+    """
+    ListPolicies: _grpc.UnaryUnaryMultiCallable[_back_office_service_pb2.ListPoliciesRequest, _back_office_service_pb2.ListPoliciesResponse]
+    """Lists all versions of all policies, or of one source's, newest first, with who set them and why.
+
+    The default is the last. Returns INVALID_ARGUMENT with PAGE_TOKEN_INVALID for a token of another
+    list.
+    """
     GetBalanceAt: _grpc.UnaryUnaryMultiCallable[_back_office_service_pb2.GetBalanceAtRequest, _back_office_service_pb2.GetBalanceAtResponse]
     """Gets a player's balance at a past moment, recomputed from the entries up to then.
 
@@ -167,6 +189,28 @@ class BackOfficeServiceAsyncStub(BackOfficeServiceStub):
     SetOperatorLimit: _aio.UnaryUnaryMultiCallable[_back_office_service_pb2.SetOperatorLimitRequest, _back_office_service_pb2.SetOperatorLimitResponse]  # type: ignore[assignment]
     """Sets or lifts the operator's limit for a player. The stricter of the operator's and the player's
     own applies (GLI-19 2.5.5b). Refused with PLAYER_NOT_FOUND or ACCOUNT_NOT_FOUND.
+    """
+    SetPolicy: _aio.UnaryUnaryMultiCallable[_back_office_service_pb2.SetPolicyRequest, _back_office_service_pb2.SetPolicyResponse]  # type: ignore[assignment]
+    """Sets the policy that judges a source: a provider, a payment provider (`psp:…`) or, for what
+    operators do, `service:back-office`.
+
+    It is ordered with the movements of all players: when this answers, it is on disk, and judges every
+    movement that is recorded after it. What was recorded before keeps its outcome. A policy is set
+    whole: a switch that is left out is at its default. Each call adds a version, also one that changes
+    nothing. The same `request_id` and content get the same answer, other content is ALREADY_EXISTS
+    with KEY_REUSED. Refused with KEY_SCOPE_FIXED.
+    """
+    GetPolicy: _aio.UnaryUnaryMultiCallable[_back_office_service_pb2.GetPolicyRequest, _back_office_service_pb2.GetPolicyResponse]  # type: ignore[assignment]
+    """Gets the policy that judges a source now: its own, or the default, whose `source` is empty.
+
+    A source that nobody knows is judged by the default too. Returns INVALID_ARGUMENT with
+    INVALID_REQUEST for what is no name of a source.
+    """
+    ListPolicies: _aio.UnaryUnaryMultiCallable[_back_office_service_pb2.ListPoliciesRequest, _back_office_service_pb2.ListPoliciesResponse]  # type: ignore[assignment]
+    """Lists all versions of all policies, or of one source's, newest first, with who set them and why.
+
+    The default is the last. Returns INVALID_ARGUMENT with PAGE_TOKEN_INVALID for a token of another
+    list.
     """
     GetBalanceAt: _aio.UnaryUnaryMultiCallable[_back_office_service_pb2.GetBalanceAtRequest, _back_office_service_pb2.GetBalanceAtResponse]  # type: ignore[assignment]
     """Gets a player's balance at a past moment, recomputed from the entries up to then.
@@ -304,6 +348,46 @@ class BackOfficeServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_back_office_service_pb2.SetOperatorLimitResponse, _abc.Awaitable[_back_office_service_pb2.SetOperatorLimitResponse]]:
         """Sets or lifts the operator's limit for a player. The stricter of the operator's and the player's
         own applies (GLI-19 2.5.5b). Refused with PLAYER_NOT_FOUND or ACCOUNT_NOT_FOUND.
+        """
+
+    @_abc_1.abstractmethod
+    def SetPolicy(
+        self,
+        request: _back_office_service_pb2.SetPolicyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_back_office_service_pb2.SetPolicyResponse, _abc.Awaitable[_back_office_service_pb2.SetPolicyResponse]]:
+        """Sets the policy that judges a source: a provider, a payment provider (`psp:…`) or, for what
+        operators do, `service:back-office`.
+
+        It is ordered with the movements of all players: when this answers, it is on disk, and judges every
+        movement that is recorded after it. What was recorded before keeps its outcome. A policy is set
+        whole: a switch that is left out is at its default. Each call adds a version, also one that changes
+        nothing. The same `request_id` and content get the same answer, other content is ALREADY_EXISTS
+        with KEY_REUSED. Refused with KEY_SCOPE_FIXED.
+        """
+
+    @_abc_1.abstractmethod
+    def GetPolicy(
+        self,
+        request: _back_office_service_pb2.GetPolicyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_back_office_service_pb2.GetPolicyResponse, _abc.Awaitable[_back_office_service_pb2.GetPolicyResponse]]:
+        """Gets the policy that judges a source now: its own, or the default, whose `source` is empty.
+
+        A source that nobody knows is judged by the default too. Returns INVALID_ARGUMENT with
+        INVALID_REQUEST for what is no name of a source.
+        """
+
+    @_abc_1.abstractmethod
+    def ListPolicies(
+        self,
+        request: _back_office_service_pb2.ListPoliciesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_back_office_service_pb2.ListPoliciesResponse, _abc.Awaitable[_back_office_service_pb2.ListPoliciesResponse]]:
+        """Lists all versions of all policies, or of one source's, newest first, with who set them and why.
+
+        The default is the last. Returns INVALID_ARGUMENT with PAGE_TOKEN_INVALID for a token of another
+        list.
         """
 
     @_abc_1.abstractmethod

@@ -212,6 +212,13 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
 
         {"reason": "ERROR_REASON_LINKED_FAILED", "domain": "croupier", "metadata": {}}
     """
+    ERROR_REASON_KEY_SCOPE_FIXED: _ErrorReason.ValueType  # 43
+    """FAILED_PRECONDITION: the source has used keys, and with another scope they would name other
+    movements. `key_scope` is the one that it has.
+
+        {"reason": "ERROR_REASON_KEY_SCOPE_FIXED", "domain": "croupier",
+         "metadata": {"policy_source": "acme", "key_scope": "source"}}
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call to the wallet failed. Values 20 and up are refusals that the ledger stored: each is
@@ -409,5 +416,12 @@ ERROR_REASON_LINKED_FAILED: ErrorReason.ValueType  # 42
 """FAILED_PRECONDITION: another movement of the same group was refused.
 
     {"reason": "ERROR_REASON_LINKED_FAILED", "domain": "croupier", "metadata": {}}
+"""
+ERROR_REASON_KEY_SCOPE_FIXED: ErrorReason.ValueType  # 43
+"""FAILED_PRECONDITION: the source has used keys, and with another scope they would name other
+movements. `key_scope` is the one that it has.
+
+    {"reason": "ERROR_REASON_KEY_SCOPE_FIXED", "domain": "croupier",
+     "metadata": {"policy_source": "acme", "key_scope": "source"}}
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

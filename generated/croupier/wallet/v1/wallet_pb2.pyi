@@ -154,6 +154,8 @@ class _TransferKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Transfer
     """A bonus ran out of time."""
     TRANSFER_KIND_ACTIVATE_BONUS: _TransferKind.ValueType  # 21
     """A queued bonus became the active one."""
+    TRANSFER_KIND_SET_POLICY: _TransferKind.ValueType  # 22
+    """The policy of a source was set. It concerns no player."""
 
 class TransferKind(_TransferKind, metaclass=_TransferKindEnumTypeWrapper):
     """What a transfer is."""
@@ -202,6 +204,8 @@ TRANSFER_KIND_EXPIRE_BONUS: TransferKind.ValueType  # 20
 """A bonus ran out of time."""
 TRANSFER_KIND_ACTIVATE_BONUS: TransferKind.ValueType  # 21
 """A queued bonus became the active one."""
+TRANSFER_KIND_SET_POLICY: TransferKind.ValueType  # 22
+"""The policy of a source was set. It concerns no player."""
 Global___TransferKind: _TypeAlias = TransferKind  # noqa: Y015
 
 class _Outcome:
@@ -272,6 +276,8 @@ class _OutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Outcome.Value
     """Refused: a counter of the account would pass 2^62."""
     OUTCOME_LINKED_FAILED: _Outcome.ValueType  # 42
     """Refused: another movement of the same group was."""
+    OUTCOME_KEY_SCOPE_FIXED: _Outcome.ValueType  # 43
+    """Refused: the source has used keys, and another scope would change what they name."""
 
 class Outcome(_Outcome, metaclass=_OutcomeEnumTypeWrapper):
     """What became of a movement. It never changes once it is recorded."""
@@ -338,6 +344,8 @@ OUTCOME_COUNTER_LIMIT: Outcome.ValueType  # 41
 """Refused: a counter of the account would pass 2^62."""
 OUTCOME_LINKED_FAILED: Outcome.ValueType  # 42
 """Refused: another movement of the same group was."""
+OUTCOME_KEY_SCOPE_FIXED: Outcome.ValueType  # 43
+"""Refused: the source has used keys, and another scope would change what they name."""
 Global___Outcome: _TypeAlias = Outcome  # noqa: Y015
 
 @_typing.final
@@ -639,7 +647,7 @@ class Transfer(_message.Message):
     kind: Global___TransferKind.ValueType
     """What it is."""
     player_id: _builtins.str
-    """The player."""
+    """The player; empty where none is concerned."""
     amount_minor_units: _builtins.int
     """The amount asked for, in minor units of `result.currency_code`."""
     game_id: _builtins.str
