@@ -30,6 +30,7 @@ from services.wallet.domain import (
     Group,
     Key,
     KeyScope,
+    Kind,
     LimitKind,
     Micros,
     OpenWallet,
@@ -290,11 +291,11 @@ class LedgerMachine(RuleBasedStateMachine):
         other = data.draw(self.operations)
         self.run([dataclasses.replace(other, key=sent.key)])
 
-    @rule(pick=st.integers(0, 1000), of=st.sampled_from(["studio", "psp", "office"]))
+    @rule(pick=st.integers(0, 1000), of=st.sampled_from([*SOURCES, "psp", "office"]))
     def look(self, pick: int, of: str) -> None:
         names = [name for name in self.model.stored if name[1] == of]
-        name = names[pick % len(names)] if names else (TENANT, of, "never", None)
-        found = self.runner.run(self._find(Key(name[0], of, name[2])))
+        name = names[pick % len(names)] if names else (TENANT, of, "never", Kind.BET)
+        found = self.runner.run(self._find(Key(name[0], of, name[2]), name[3]))
         if not names:
             assert found is None
             return
@@ -309,11 +310,12 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule()
     def sweep(self) -> None:
+        now = self._now()
         self.runner.run(self.service._sweep())
         self.changed = True
-        now = self._now()
         for player_id in self.model.players:
             self.model.wake(player_id, now)
+        self.runner.run(self._learn_time())
 
     @rule()
     def restart(self) -> None:
@@ -345,9 +347,9 @@ class LedgerMachine(RuleBasedStateMachine):
     def _now(self) -> int:
         return max(to_micros(self.clock.now()), self.last)
 
-    async def _find(self, key: Key) -> Answer | None:
+    async def _find(self, key: Key, kind: Kind | None) -> Answer | None:
         with contextlib.suppress(TransferNotFoundError):
-            return await self.service.get_transfer(key)
+            return await self.service.get_transfer(key, kind=kind)
         return None
 
     def run(self, units: Sequence[Operation | Group]) -> None:
@@ -359,8 +361,7 @@ class LedgerMachine(RuleBasedStateMachine):
                 self.runner.run(self._submit(units))
             return
         answers = self.runner.run(self._submit(units))
-        head = self.runner.run(self.service.get_log_head())
-        assert head is not None
+        self.runner.run(self._learn_time())
         place = iter(answers)
         for unit, operations_ in zip(units, legs, strict=True):
             got = list(itertools.islice(place, len(operations_)))
@@ -373,8 +374,14 @@ class LedgerMachine(RuleBasedStateMachine):
                 replies = [self.model.apply(unit, now, ids[0])]
             for operation, reply, answer in zip(operations_, replies, got, strict=True):
                 self._compare(operation, reply, answer, now)
-            fresh = [each for each in got if isinstance(each, Answer) and not each.replayed]
-            self.last = max(self.last, *(each.result.create_time for each in fresh), 0)
+
+    async def _learn_time(self) -> None:
+        """Notes the ledger's time, which what it does by itself moves as well."""
+        head = await self.service.get_log_head()
+        assert head is not None
+        if head.last_seq:
+            [newest] = await self.service.read_log(after_seq=head.last_seq - 1)
+            self.last = newest.transfer.create_time
 
     async def _submit(self, units: Sequence[Operation | Group]) -> list[Answer | ServiceError]:
         if len(units) > 1:
