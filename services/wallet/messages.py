@@ -69,6 +69,7 @@ def transfer_message(posting: Posting) -> wallet_pb2.Transfer:
         cash_change_minor_units=changes.get(Bucket.CASH, 0),
         bonus_change_minor_units=changes.get(Bucket.BONUS, 0),
         original_kind=wallet_pb2.TransferKind.ValueType(posting.reference_kind or 0),
+        original_left_minor_units=result.detail.get("left", 0),
     )
 
 

@@ -213,9 +213,11 @@ class WalletService:
 
         Raises:
             TransferNotFoundError: Nothing is.
+            InvalidRequestError: The kind is missing, and the source has such ids.
             UnavailableError: The ledger does not serve.
         """
-        lookup = lookup_of(key, kind, self._writer.policies)
+        with _invalid_as_request_error():
+            lookup = lookup_of(key, kind, self._writer.policies)
         answers = await self._writer.submit(Unit(lookup=lookup))
         if not answers or isinstance(answers[0], Reused):
             raise TransferNotFoundError(source=key.source, transaction_id=key.id)

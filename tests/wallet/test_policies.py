@@ -9,9 +9,11 @@ import grpc
 import pytest
 import pytest_asyncio
 from croupier.event.v1 import feed_service_pb2, feed_service_pb2_grpc
+from croupier.event.v1.event_pb2 import Event
+from croupier.type.v1 import money_pb2
 from croupier.wallet.v1 import back_office_pb2 as nouns
 from croupier.wallet.v1 import back_office_service_pb2 as office
-from croupier.wallet.v1 import wallet_pb2
+from croupier.wallet.v1 import posting_service_pb2, wallet_pb2, wallet_service_pb2
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from scripts.mesh.pki import DevelopmentAuthority
@@ -120,15 +122,21 @@ class Studio:
     # What the provider sends.
 
     def bets(self, amount: int, transaction_id: str = "", **fields: Any) -> Any:
-        return self.wallet.game.Bet(self._of(requests.bet, amount, transaction_id, **fields))
+        return self.wallet.game.Bet(self.request(requests.bet, amount, transaction_id, **fields))
 
     def wins(self, amount: int, transaction_id: str = "", **fields: Any) -> Any:
-        return self.wallet.game.Win(self._of(requests.win, amount, transaction_id, **fields))
+        return self.wallet.game.Win(self.request(requests.win, amount, transaction_id, **fields))
 
     def rolls_back(self, original: str, **fields: Any) -> Any:
-        return self.wallet.game.Rollback(self._of(requests.rollback, original, **fields))
+        return self.wallet.game.Rollback(self.request(requests.rollback, original, **fields))
 
-    def _of(self, make: Callable[..., Any], *arguments: Any, **fields: Any) -> Any:
+    def finds(self, transaction_id: str, **fields: Any) -> Any:
+        request = wallet_service_pb2.GetTransferRequest(
+            source=self.source, transaction_id=transaction_id, **fields
+        )
+        return self.wallet.game.GetTransfer(request)
+
+    def request(self, make: Callable[..., Any], *arguments: Any, **fields: Any) -> Any:
         return make(self.player_id, *arguments, **{"source": self.source, **fields})
 
     async def spends_all(self) -> None:
@@ -179,6 +187,21 @@ class Studio:
 @pytest.fixture
 def studio(wallet: RunningWallet, tokens: TokenIssuer, player_id: str) -> Studio:
     return Studio(wallet, tokens, player_id, f"studio-{new_id()[-12:]}")
+
+
+async def transfers_after(
+    wallet: RunningWallet, seq: int, *, count: int
+) -> list[wallet_pb2.Transfer]:
+    """Reads transfers as followers do."""
+    stub = feed_service_pb2_grpc.FeedServiceStub(wallet.analytics_channel)
+    stream = stub.Subscribe(feed_service_pb2.SubscribeRequest(after_seq=seq))
+    events: list[Event] = []
+    async for message in stream:
+        events += message.events
+        if len(events) >= count:
+            break
+    stream.cancel()
+    return [each.transfer_recorded for each in events[:count]]
 
 
 # Who may.
@@ -343,16 +366,9 @@ async def test_token_of_another_list_is_refused(studio: Studio) -> None:
 
 async def test_followers_are_told_of_a_policy_and_of_no_player(studio: Studio) -> None:
     result = (await studio.sets()).result
-    stub = feed_service_pb2_grpc.FeedServiceStub(studio.wallet.analytics_channel)
-    stream = stub.Subscribe(feed_service_pb2.SubscribeRequest(after_seq=result.seq - 1))
-    events: list[Any] = []
-    async for message in stream:
-        events += message.events
-        if events:
-            break
-    stream.cancel()
-    transfer = events[0].transfer_recorded
+    [transfer] = await transfers_after(studio.wallet, result.seq - 1, count=1)
     assert transfer == wallet_pb2.Transfer(result=result, kind=wallet_pb2.TRANSFER_KIND_SET_POLICY)
+    events = [Event(transfer_recorded=transfer)]
     assert analytics.facts_of(events) == []
     assert game.steps_of(events) == []
 
@@ -564,6 +580,160 @@ async def test_stake_is_split_or_taken_from_one_bucket_alone(studio: Studio) -> 
     await studio.sets(split_stake=True)
     split = await studio.gone_from(studio.bets(1_600, round_id="r-6"))
     assert split == {wallet_pb2.BUCKET_CASH: 500, wallet_pb2.BUCKET_BONUS: 1_100}
+
+
+async def test_rollback_takes_back_a_part_where_it_may(studio: Studio) -> None:
+    await studio.bets(100, "bet")
+    refused = await refusal(studio.rolls_back("bet", transaction_id="part", amount=euros(30)))
+    assert refused.code is grpc.StatusCode.INVALID_ARGUMENT
+    assert refused.reason == "ERROR_REASON_INVALID_REQUEST"
+    assert refused.metadata["fields"] == "amount"
+    found = await refusal(studio.finds("part"))
+    assert found.reason == "ERROR_REASON_TRANSFER_NOT_FOUND"
+    await studio.sets(partial_rollback=True)
+    # Nothing was recorded, so the same id may come again.
+    part = await studio.rolls_back("bet", transaction_id="part", amount=euros(30))
+    assert (outcome_of(part), await studio.cash()) == ("APPLIED", 9_930)
+    assert part.result.changes[0].minor_units == 30
+    assert await studio.rolls_back("bet", transaction_id="part", amount=euros(30)) == part
+    for other in (euros(31), None):
+        reused = await refusal(studio.rolls_back("bet", transaction_id="part", amount=other))
+        assert reused.reason == "ERROR_REASON_KEY_REUSED"
+        assert reused.metadata["fields"] == "amount"
+    over = await refusal(studio.rolls_back("bet", amount=euros(71)))
+    assert over.reason == "ERROR_REASON_OVER_REVERSED"
+    assert over.metadata["reference"] == "bet"
+    assert await told(studio.rolls_back("bet", amount=euros(60))) == "APPLIED"
+    # Without an amount it takes what is left, whatever the policy.
+    await studio.sets()
+    assert await told(studio.rolls_back("bet")) == "APPLIED"
+    assert await told(studio.rolls_back("bet")) == "ALREADY_REVERSED"
+    assert await studio.cash() == 10_000
+
+
+@pytest.mark.parametrize(
+    ("currency_code", "minor_units"), [("EUR", 0), ("EUR", -1), ("EUR", LARGEST + 1), ("USD", 5)]
+)
+async def test_part_of_wrong_form_takes_nothing_back(
+    studio: Studio, currency_code: str, minor_units: int
+) -> None:
+    await studio.sets(partial_rollback=True)
+    await studio.bets(100, "bet")
+    amount = money_pb2.Money(currency_code=currency_code, minor_units=minor_units)
+    refused = await refusal(studio.rolls_back("bet", amount=amount))
+    assert refused.reason == "ERROR_REASON_INVALID_REQUEST"
+    assert refused.metadata["fields"].startswith("amount")
+    assert await studio.cash() == 9_900
+
+
+async def test_followers_are_told_what_a_part_leaves(studio: Studio) -> None:
+    await studio.sets(partial_rollback=True)
+    await studio.bets(100, "bet")
+    first = (await studio.rolls_back("bet", amount=euros(30))).result.seq
+    await studio.rolls_back("bet", amount=euros(70))
+    transfers = await transfers_after(studio.wallet, first - 1, count=2)
+    assert [each.amount_minor_units for each in transfers] == [30, 70]
+    assert [each.original_left_minor_units for each in transfers] == [70, 0]
+
+
+async def test_parts_go_in_batches_and_on_a_stream(studio: Studio) -> None:
+    await studio.sets(partial_rollback=True, key_scope=nouns.KEY_SCOPE_SOURCE_AND_KIND)
+    await studio.bets(100, "t-1")
+    await studio.wins(40, "t-1")
+    movements = [
+        studio.request(requests.rollback, "t-1", transaction_id="r-1", amount=euros(30)),
+        studio.request(
+            requests.rollback,
+            "t-1",
+            transaction_id="r-2",
+            amount=euros(10),
+            original_kind=wallet_pb2.TRANSFER_KIND_WIN,
+        ),
+    ]
+    posting = studio.wallet.posting
+    batch = posting_service_pb2.PostBatchRequest(units=map(requests.unit, movements))
+    answers = (await posting.PostBatch(batch)).outcomes
+    assert [outcome_of(each) for each in answers] == ["APPLIED", "APPLIED"]
+    assert await studio.cash() == 10_000 - 100 + 30 + 40 - 10
+    stream = posting.PostStream()
+    for tag, movement in enumerate(
+        [
+            *movements,
+            studio.request(requests.rollback, "t-1", transaction_id="r-3", amount=euros(71)),
+        ]
+    ):
+        await stream.write(
+            posting_service_pb2.PostStreamRequest(tag=tag, unit=requests.unit(movement))
+        )
+    await stream.done_writing()
+    answers = [each async for each in stream]
+    assert [each.outcomes[0].replayed for each in answers] == [True, True, False]
+    assert outcome_of(answers[2].outcomes[0]) == "OVER_REVERSED"
+    # One that may not be is refused by itself on a stream, and records nothing.
+    await studio.sets(key_scope=nouns.KEY_SCOPE_SOURCE_AND_KIND)
+    stream = posting.PostStream()
+    part = studio.request(requests.rollback, "t-1", transaction_id="r-4", amount=euros(1))
+    for tag, movement in enumerate([part, studio.request(requests.bet, 5, "t-2")]):
+        await stream.write(
+            posting_service_pb2.PostStreamRequest(tag=tag, unit=requests.unit(movement))
+        )
+    await stream.done_writing()
+    refused, applied = [each.outcomes[0] async for each in stream]
+    assert requests.reason_of(refused.error).reason == "ERROR_REASON_INVALID_REQUEST"
+    assert outcome_of(applied) == "APPLIED"
+    batch = posting_service_pb2.PostBatchRequest(units=[requests.unit(part)])
+    whole = await refusal(posting.PostBatch(batch))
+    assert whole.reason == "ERROR_REASON_INVALID_REQUEST"
+
+
+async def test_movement_is_found_by_its_kind_where_its_id_is_not_enough(studio: Studio) -> None:
+    await studio.sets(key_scope=nouns.KEY_SCOPE_SOURCE_AND_KIND)
+    bet = await studio.bets(100, "t-1")
+    refused = await refusal(studio.finds("t-1", kind=wallet_pb2.TRANSFER_KIND_WIN))
+    assert refused.reason == "ERROR_REASON_TRANSFER_NOT_FOUND"
+    win = await studio.wins(30, "t-1")
+    for kind, answer in (("BET", bet), ("WIN", win)):
+        found = await studio.finds(
+            "t-1", kind=wallet_pb2.TransferKind.Value(f"TRANSFER_KIND_{kind}")
+        )
+        assert found.result == answer.result
+    refused = await refusal(studio.finds("t-1"))
+    assert refused.code is grpc.StatusCode.INVALID_ARGUMENT
+    assert refused.reason == "ERROR_REASON_INVALID_REQUEST"
+    assert refused.metadata["fields"] == "kind"
+    await studio.rolls_back("never", original_kind=wallet_pb2.TRANSFER_KIND_WIN)
+    barred = await studio.finds("never", kind=wallet_pb2.TRANSFER_KIND_WIN)
+    assert outcome_of(barred) == "TOMBSTONED"
+    # Elsewhere an id is enough, whatever is said beside it.
+    other = Studio(studio.wallet, studio.tokens, studio.player_id, f"{studio.source}-2")
+    bet = await other.bets(100, "t-1")
+    for kind_ in (wallet_pb2.TRANSFER_KIND_UNSPECIFIED, wallet_pb2.TRANSFER_KIND_WIN):
+        assert (await other.finds("t-1", kind=kind_)).result == bet.result
+
+
+async def test_rollback_says_whether_it_means_the_bet_or_the_win(studio: Studio) -> None:
+    await studio.sets(key_scope=nouns.KEY_SCOPE_SOURCE_AND_KIND)
+    await studio.bets(100, "t-1")
+    await studio.wins(30, "t-1")
+    of_win = {"original_kind": wallet_pb2.TRANSFER_KIND_WIN}
+    assert await told(studio.rolls_back("t-1", transaction_id="r-1", **of_win)) == "APPLIED"
+    assert await studio.cash() == 9_900
+    assert await told(studio.rolls_back("t-1", **of_win)) == "ALREADY_REVERSED"
+    reused = await refusal(studio.rolls_back("t-1", transaction_id="r-1"))
+    assert reused.reason == "ERROR_REASON_KEY_REUSED"
+    # Unsaid, it is the bet.
+    assert await told(studio.rolls_back("t-1")) == "APPLIED"
+    assert await studio.cash() == 10_000
+    refused = await refusal(
+        studio.rolls_back("t-1", original_kind=wallet_pb2.TRANSFER_KIND_DEPOSIT)
+    )
+    assert refused.reason == "ERROR_REASON_INVALID_REQUEST"
+    # Where one id is one movement, what is said must be true.
+    other = Studio(studio.wallet, studio.tokens, studio.player_id, f"{studio.source}-2")
+    await other.bets(100, "bet")
+    assert await told(other.rolls_back("bet", **of_win)) == "REFERENCE_MISMATCH"
+    as_bet = other.rolls_back("bet", original_kind=wallet_pb2.TRANSFER_KIND_BET)
+    assert await told(as_bet) == "APPLIED"
 
 
 async def test_policy_of_one_source_judges_no_other(studio: Studio) -> None:

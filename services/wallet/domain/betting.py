@@ -217,6 +217,9 @@ def _reverse(
     else:
         _take_win_back(book, draft, wallet, original, parts)
     draft.reversal_no = len(taken_back) + 1
+    if draft.amount < left.total:
+        # So that followers know a part from the last one.
+        draft.detail["left"] = left.total - draft.amount
     if round_ is not None:
         book.touch(round_)
         if original.kind is Kind.BET:

@@ -13,7 +13,7 @@ from services.wallet.domain.policy import KeyScope, Policies
 from services.wallet.domain.result import Answer, Reused, result_of
 from services.wallet.domain.reuse import differing_fields, keep_words
 from services.wallet.domain.rows import Bonus, Hold, Posting, Wallet
-from services.wallet.domain.validation import check_operation
+from services.wallet.domain.validation import InvalidOperationError, check_operation
 from services.wallet.domain.values import (
     WALLET_SOURCE,
     BonusId,
@@ -152,9 +152,17 @@ def unit_of(asked: Operation | Group, policies: Policies) -> Unit:
 
 
 def lookup_of(key: Key, kind: Kind | None, policies: Policies) -> Lookup:
-    """Works out under which key an operation would be stored."""
+    """Works out under which key an operation would be stored.
+
+    Raises:
+        InvalidOperationError: Its source uses one id for several kinds, and none is given.
+    """
     policy = policies.of(key.tenant, key.source)
     by_kind = policy.key_scope is KeyScope.SOURCE_AND_KIND
+    if by_kind and kind is None:
+        raise InvalidOperationError(
+            "kind", "is missing: this source's ids are unique within a kind"
+        )
     return Lookup(key, kind, (key.tenant, key.source, pack_key(key.id, kind if by_kind else None)))
 
 

@@ -10,6 +10,7 @@ from services.wallet.domain import (
     Bucket,
     Deposit,
     Key,
+    Kind,
     LimitKind,
     OpenWallet,
     Operation,
@@ -165,7 +166,8 @@ class WalletServicer(wallet_service_pb2_grpc.WalletServiceServicer):
         """Gets what is recorded under a key."""
         del context
         answer = await self._service.get_transfer(
-            Key(TENANT, request.source, request.transaction_id)
+            Key(TENANT, request.source, request.transaction_id),
+            kind=Kind(request.kind) if request.kind else None,
         )
         return wallet_service_pb2.GetTransferResponse(result=result_message(answer.result))
 

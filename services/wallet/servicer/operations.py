@@ -10,7 +10,17 @@ from services.kit import telemetry
 from services.kit.errors import CurrencyUnknownError, InvalidRequestError
 from services.kit.ids import is_canonical_uuid
 from services.kit.money import CURRENCIES
-from services.wallet.domain import Bet, CloseRound, Key, Operation, PlayerId, Rollback, Win, pack_id
+from services.wallet.domain import (
+    Bet,
+    CloseRound,
+    Key,
+    Kind,
+    Operation,
+    PlayerId,
+    Rollback,
+    Win,
+    pack_id,
+)
 from services.wallet.sources import TENANT
 
 
@@ -90,12 +100,21 @@ def win(request: wallet_service_pb2.WinRequest, trace: Trace) -> Win:
 
 
 def rollback(request: wallet_service_pb2.RollbackRequest, trace: Trace) -> Rollback:
-    """Reads a reversal."""
+    """Reads a reversal, of all or of a part.
+
+    Raises:
+        InvalidRequestError: The part is in another currency than the original.
+    """
+    is_part = request.HasField("amount")
+    if is_part and request.amount.currency_code != request.currency_code:
+        raise InvalidRequestError({"amount": "must be in currency_code"})
     return Rollback(
         key=Key(TENANT, request.source, request.transaction_id),
         player_id=player(request.player_id),
         currency_code=known(request.currency_code),
         reference=request.original_transaction_id,
+        reference_kind=Kind(request.original_kind) if request.original_kind else None,
+        amount=request.amount.minor_units if is_part else None,
         round_key=request.round_id,
         game_id=request.game_id,
         close_round=request.close_round,

@@ -644,6 +644,7 @@ class Transfer(_message.Message):
     CASH_CHANGE_MINOR_UNITS_FIELD_NUMBER: _builtins.int
     BONUS_CHANGE_MINOR_UNITS_FIELD_NUMBER: _builtins.int
     ORIGINAL_KIND_FIELD_NUMBER: _builtins.int
+    ORIGINAL_LEFT_MINOR_UNITS_FIELD_NUMBER: _builtins.int
     kind: Global___TransferKind.ValueType
     """What it is."""
     player_id: _builtins.str
@@ -662,6 +663,8 @@ class Transfer(_message.Message):
     """The same in bonus."""
     original_kind: Global___TransferKind.ValueType
     """Kind of the transfer that it reverses; unspecified if it reverses none."""
+    original_left_minor_units: _builtins.int
+    """What is left of the transfer that it reverses, in minor units: more than 0 after a part."""
     @_builtins.property
     def result(self) -> Global___Result:
         """What became of it, with its key and its place in the ledger."""
@@ -679,10 +682,11 @@ class Transfer(_message.Message):
         cash_change_minor_units: _builtins.int = ...,
         bonus_change_minor_units: _builtins.int = ...,
         original_kind: Global___TransferKind.ValueType = ...,
+        original_left_minor_units: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor_units", b"amount_minor_units", "bonus_change_minor_units", b"bonus_change_minor_units", "cash_change_minor_units", b"cash_change_minor_units", "game_id", b"game_id", "kind", b"kind", "original_kind", b"original_kind", "original_seq", b"original_seq", "player_id", b"player_id", "result", b"result", "round_id", b"round_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor_units", b"amount_minor_units", "bonus_change_minor_units", b"bonus_change_minor_units", "cash_change_minor_units", b"cash_change_minor_units", "game_id", b"game_id", "kind", b"kind", "original_kind", b"original_kind", "original_left_minor_units", b"original_left_minor_units", "original_seq", b"original_seq", "player_id", b"player_id", "result", b"result", "round_id", b"round_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -437,6 +437,8 @@ class RollbackRequest(_message.Message):
     ROUND_ID_FIELD_NUMBER: _builtins.int
     GAME_ID_FIELD_NUMBER: _builtins.int
     CLOSE_ROUND_FIELD_NUMBER: _builtins.int
+    AMOUNT_FIELD_NUMBER: _builtins.int
+    ORIGINAL_KIND_FIELD_NUMBER: _builtins.int
     source: _builtins.str
     """The provider on whose behalf it is."""
     transaction_id: _builtins.str
@@ -453,6 +455,16 @@ class RollbackRequest(_message.Message):
     """The game."""
     close_round: _builtins.bool
     """Closes the round in the same movement."""
+    original_kind: _wallet_pb2.TransferKind.ValueType
+    """What the original is: a bet or a win. Unspecified is either; where a bet and its win may have one
+    id, it is the bet.
+    """
+    @_builtins.property
+    def amount(self) -> _money_pb2.Money:
+        """How much of the original to take back, more than 0 and in `currency_code`; unset: all that is left
+        of it. Only for sources whose policy allows `partial_rollback`.
+        """
+
     def __init__(
         self,
         *,
@@ -464,10 +476,12 @@ class RollbackRequest(_message.Message):
         round_id: _builtins.str = ...,
         game_id: _builtins.str = ...,
         close_round: _builtins.bool = ...,
+        amount: _money_pb2.Money | None = ...,
+        original_kind: _wallet_pb2.TransferKind.ValueType = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["close_round", b"close_round", "currency_code", b"currency_code", "game_id", b"game_id", "original_transaction_id", b"original_transaction_id", "player_id", b"player_id", "round_id", b"round_id", "source", b"source", "transaction_id", b"transaction_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "close_round", b"close_round", "currency_code", b"currency_code", "game_id", b"game_id", "original_kind", b"original_kind", "original_transaction_id", b"original_transaction_id", "player_id", b"player_id", "round_id", b"round_id", "source", b"source", "transaction_id", b"transaction_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -571,19 +585,25 @@ class GetTransferRequest(_message.Message):
 
     SOURCE_FIELD_NUMBER: _builtins.int
     TRANSACTION_ID_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
     source: _builtins.str
     """The source of the key."""
     transaction_id: _builtins.str
     """The source's id."""
+    kind: _wallet_pb2.TransferKind.ValueType
+    """What the movement is. Needed where the source's policy makes ids unique within a kind only; has no
+    influence elsewhere. What was barred is found as what it would have been.
+    """
     def __init__(
         self,
         *,
         source: _builtins.str = ...,
         transaction_id: _builtins.str = ...,
+        kind: _wallet_pb2.TransferKind.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["source", b"source", "transaction_id", b"transaction_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "source", b"source", "transaction_id", b"transaction_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

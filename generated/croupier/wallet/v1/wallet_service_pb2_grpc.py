@@ -202,8 +202,10 @@ class WalletServiceServicer:
 
         A bet that is not known yet is tombstoned: the rollback succeeds with NOTHING_TO_REVERSE, and
         the bet is refused with TOMBSTONED when it comes late. A second rollback succeeds with
-        ALREADY_REVERSED. A win that is spent is clamped at the available balance: APPLIED_CLAMPED. Returns
-        FAILED_PRECONDITION with a refusal such as REFERENCE_MISMATCH, REFERENCE_SETTLED or OVER_REVERSED.
+        ALREADY_REVERSED. A win that is spent is clamped at the available balance: APPLIED_CLAMPED. The
+        policy of the source may say otherwise of the three, see `PolicySwitches`. Returns
+        FAILED_PRECONDITION with a refusal such as REFERENCE_MISMATCH, REFERENCE_SETTLED or OVER_REVERSED,
+        and INVALID_ARGUMENT with INVALID_REQUEST for `amount` where the policy allows no parts.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -221,7 +223,8 @@ class WalletServiceServicer:
         """Gets what is recorded under a key.
 
         It waits behind what was admitted before it, so NOT_FOUND with TRANSFER_NOT_FOUND is final for
-        all earlier calls. To bar a later call as well, roll the key back.
+        all earlier calls. To bar a later call as well, roll the key back. Returns INVALID_ARGUMENT with
+        INVALID_REQUEST if `kind` is missing where the source's keys need it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

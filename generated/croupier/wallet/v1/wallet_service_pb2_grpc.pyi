@@ -95,8 +95,10 @@ class WalletServiceStub:
 
     A bet that is not known yet is tombstoned: the rollback succeeds with NOTHING_TO_REVERSE, and
     the bet is refused with TOMBSTONED when it comes late. A second rollback succeeds with
-    ALREADY_REVERSED. A win that is spent is clamped at the available balance: APPLIED_CLAMPED. Returns
-    FAILED_PRECONDITION with a refusal such as REFERENCE_MISMATCH, REFERENCE_SETTLED or OVER_REVERSED.
+    ALREADY_REVERSED. A win that is spent is clamped at the available balance: APPLIED_CLAMPED. The
+    policy of the source may say otherwise of the three, see `PolicySwitches`. Returns
+    FAILED_PRECONDITION with a refusal such as REFERENCE_MISMATCH, REFERENCE_SETTLED or OVER_REVERSED,
+    and INVALID_ARGUMENT with INVALID_REQUEST for `amount` where the policy allows no parts.
     """
     CloseRound: _grpc.UnaryUnaryMultiCallable[_wallet_service_pb2.CloseRoundRequest, _wallet_service_pb2.CloseRoundResponse]
     """Closes a round: no further bet is accepted in it. Closing a closed one is ALREADY_CLOSED. Returns
@@ -106,7 +108,8 @@ class WalletServiceStub:
     """Gets what is recorded under a key.
 
     It waits behind what was admitted before it, so NOT_FOUND with TRANSFER_NOT_FOUND is final for
-    all earlier calls. To bar a later call as well, roll the key back.
+    all earlier calls. To bar a later call as well, roll the key back. Returns INVALID_ARGUMENT with
+    INVALID_REQUEST if `kind` is missing where the source's keys need it.
     """
     GetBalance: _grpc.UnaryUnaryMultiCallable[_wallet_service_pb2.GetBalanceRequest, _wallet_service_pb2.GetBalanceResponse]
     """Gets the balance of any player in one currency, as last committed.
@@ -200,8 +203,10 @@ class WalletServiceAsyncStub(WalletServiceStub):
 
     A bet that is not known yet is tombstoned: the rollback succeeds with NOTHING_TO_REVERSE, and
     the bet is refused with TOMBSTONED when it comes late. A second rollback succeeds with
-    ALREADY_REVERSED. A win that is spent is clamped at the available balance: APPLIED_CLAMPED. Returns
-    FAILED_PRECONDITION with a refusal such as REFERENCE_MISMATCH, REFERENCE_SETTLED or OVER_REVERSED.
+    ALREADY_REVERSED. A win that is spent is clamped at the available balance: APPLIED_CLAMPED. The
+    policy of the source may say otherwise of the three, see `PolicySwitches`. Returns
+    FAILED_PRECONDITION with a refusal such as REFERENCE_MISMATCH, REFERENCE_SETTLED or OVER_REVERSED,
+    and INVALID_ARGUMENT with INVALID_REQUEST for `amount` where the policy allows no parts.
     """
     CloseRound: _aio.UnaryUnaryMultiCallable[_wallet_service_pb2.CloseRoundRequest, _wallet_service_pb2.CloseRoundResponse]  # type: ignore[assignment]
     """Closes a round: no further bet is accepted in it. Closing a closed one is ALREADY_CLOSED. Returns
@@ -211,7 +216,8 @@ class WalletServiceAsyncStub(WalletServiceStub):
     """Gets what is recorded under a key.
 
     It waits behind what was admitted before it, so NOT_FOUND with TRANSFER_NOT_FOUND is final for
-    all earlier calls. To bar a later call as well, roll the key back.
+    all earlier calls. To bar a later call as well, roll the key back. Returns INVALID_ARGUMENT with
+    INVALID_REQUEST if `kind` is missing where the source's keys need it.
     """
     GetBalance: _aio.UnaryUnaryMultiCallable[_wallet_service_pb2.GetBalanceRequest, _wallet_service_pb2.GetBalanceResponse]  # type: ignore[assignment]
     """Gets the balance of any player in one currency, as last committed.
@@ -344,8 +350,10 @@ class WalletServiceServicer(metaclass=_abc_1.ABCMeta):
 
         A bet that is not known yet is tombstoned: the rollback succeeds with NOTHING_TO_REVERSE, and
         the bet is refused with TOMBSTONED when it comes late. A second rollback succeeds with
-        ALREADY_REVERSED. A win that is spent is clamped at the available balance: APPLIED_CLAMPED. Returns
-        FAILED_PRECONDITION with a refusal such as REFERENCE_MISMATCH, REFERENCE_SETTLED or OVER_REVERSED.
+        ALREADY_REVERSED. A win that is spent is clamped at the available balance: APPLIED_CLAMPED. The
+        policy of the source may say otherwise of the three, see `PolicySwitches`. Returns
+        FAILED_PRECONDITION with a refusal such as REFERENCE_MISMATCH, REFERENCE_SETTLED or OVER_REVERSED,
+        and INVALID_ARGUMENT with INVALID_REQUEST for `amount` where the policy allows no parts.
         """
 
     @_abc_1.abstractmethod
@@ -367,7 +375,8 @@ class WalletServiceServicer(metaclass=_abc_1.ABCMeta):
         """Gets what is recorded under a key.
 
         It waits behind what was admitted before it, so NOT_FOUND with TRANSFER_NOT_FOUND is final for
-        all earlier calls. To bar a later call as well, roll the key back.
+        all earlier calls. To bar a later call as well, roll the key back. Returns INVALID_ARGUMENT with
+        INVALID_REQUEST if `kind` is missing where the source's keys need it.
         """
 
     @_abc_1.abstractmethod
