@@ -2,12 +2,22 @@
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import AliasChoices, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from services.kit.tls import Identity
+
+# Every number and duration of a setting has a bound on both sides; `tests/contract` holds it.
+
+Timeout = Annotated[timedelta, Field(ge=timedelta(milliseconds=10), le=timedelta(minutes=5))]
+"""How long a call may take: none is over at once, and none holds its caller for ever."""
+
+Every = Annotated[timedelta, Field(ge=timedelta(milliseconds=5), le=timedelta(days=1))]
+"""The pause between two rounds of work that is always done again: never a busy loop."""
+
+_DRAIN_MAX = timedelta(minutes=10)
 
 
 class ServerSettings(BaseSettings):
@@ -48,15 +58,15 @@ class ServerSettings(BaseSettings):
     """How they are sent there."""
     log_level: str = "info"
     """The least severe level that is logged."""
-    default_deadline: timedelta = timedelta(seconds=10)
+    default_deadline: Timeout = timedelta(seconds=10)
     """How long a unary call may run if its client set no deadline."""
-    calls_max: int = 1000
+    calls_max: int = Field(default=1000, ge=1, le=100_000)
     """How many unary calls may be under way; a further one is refused with OVERLOADED."""
-    message_bytes_max: int = 1_048_576
+    message_bytes_max: int = Field(default=1_048_576, ge=1_024, le=1 << 26)
     """The largest message that is taken."""
-    drain_pause: timedelta = timedelta(seconds=0)
+    drain_pause: timedelta = Field(default=timedelta(0), ge=timedelta(0), le=_DRAIN_MAX)
     """How long the server says NOT_SERVING and still takes calls, so that balancers notice."""
-    drain_grace: timedelta = timedelta(seconds=10)
+    drain_grace: timedelta = Field(default=timedelta(seconds=10), ge=timedelta(0), le=_DRAIN_MAX)
     """How long calls under way may take to end once the server takes no more."""
 
     @property

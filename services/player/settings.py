@@ -7,6 +7,7 @@ from pydantic import Field, field_validator
 from pydantic_settings import NoDecode
 
 from services.kit.feed import FeedSettings
+from services.kit.settings import Every, Timeout
 from services.player.domain import COUNTRIES
 from services.player.identity import PROVIDERS
 
@@ -26,23 +27,25 @@ class Settings(FeedSettings):
     """Brings the database up to date at start. On for SQLite in any case."""
     security_address: str
     """Where the Security service is."""
-    security_timeout: timedelta = Field(timedelta(seconds=5), gt=timedelta(0))
+    security_timeout: Timeout = timedelta(seconds=5)
     """How long Security may take to create a credential or to end login sessions."""
     wallet_address: str
     """Where the Wallet service is."""
-    wallet_timeout: timedelta = Field(timedelta(seconds=5), gt=timedelta(0))
+    wallet_timeout: Timeout = timedelta(seconds=5)
     """How long Wallet may take to take over what Player tells it."""
     identity_provider: str = Field(default="", validate_default=True)
     """Who checks identities; there is no default. `sandbox` confirms nearly everybody."""
-    identity_timeout: timedelta = timedelta(seconds=5)
+    identity_timeout: Timeout = timedelta(seconds=5)
     """How long an identity check may take."""
     countries_allowed: Countries = frozenset()
     """Countries from which players are taken, separated by commas. Empty: all not blocked."""
     countries_blocked: Countries = _COUNTRIES_BLOCKED
     """Countries from which no players are taken, separated by commas."""
-    registration_hold: timedelta = timedelta(minutes=15)
+    registration_hold: timedelta = Field(
+        timedelta(minutes=15), ge=timedelta(seconds=1), le=timedelta(days=7)
+    )
     """How long a registration that stopped half-way keeps others from its person and address."""
-    upkeep_every: timedelta = timedelta(seconds=5)
+    upkeep_every: Every = timedelta(seconds=5)
     """How often unfinished work is looked for: changes that the wallet has not confirmed yet,
     exclusions that have ended."""
 

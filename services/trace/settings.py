@@ -12,6 +12,10 @@ from services.trace.domain import RetentionPolicy
 
 _PORT_MAX = 65_535
 _BYTES_MIN = 1024 * 1024
+_BYTES_MAX = 1024**4
+
+# From a second to ten years.
+Hours = Annotated[float, Field(ge=1 / 3_600, le=87_840, allow_inf_nan=False)]
 
 
 class Address(NamedTuple):
@@ -63,13 +67,13 @@ class Settings(BaseSettings):
     """What a Host header may carry besides `localhost` and plain addresses: a JSON list."""
     data: Path = Path("var/trace.sqlite")
     """The SQLite file."""
-    retention_hours: Annotated[float, Field(gt=0)] = 24
+    retention_hours: Hours = 24
     """How long an ordinary trace is kept."""
-    notable_retention_hours: Annotated[float, Field(gt=0)] = 168
+    notable_retention_hours: Hours = 168
     """How long a trace is kept that has an error or is slow."""
-    slow_trace_ms: Annotated[int, Field(ge=1)] = 1_000
+    slow_trace_ms: Annotated[int, Field(ge=1, le=86_400_000)] = 1_000
     """From this length on a trace is slow."""
-    max_bytes: Annotated[int, Field(ge=_BYTES_MIN)] = 512 * 1024 * 1024
+    max_bytes: Annotated[int, Field(ge=_BYTES_MIN, le=_BYTES_MAX)] = 512 * 1024 * 1024
     """The size that the file is kept below."""
     queue_size: Annotated[int, Field(ge=1, le=1_000_000)] = 20_000
     """How many spans may wait to be written."""

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from services.kit.settings import ServerSettings
+from services.kit.settings import Every, ServerSettings, Timeout
 
 
 class Settings(ServerSettings):
@@ -24,13 +24,9 @@ class Settings(ServerSettings):
     )
     """How far this machine's clock may run ahead of the time that has passed since the start. The
     ledger takes nothing by one that is further ahead."""
-    reconcile_every: timedelta = Field(
-        timedelta(minutes=1), ge=timedelta(milliseconds=100), le=timedelta(hours=1)
-    )
+    reconcile_every: Every = timedelta(minutes=1)
     """How often PSPs are asked about payments that stay pending."""
-    psp_timeout: timedelta = Field(
-        timedelta(seconds=4), ge=timedelta(milliseconds=100), le=timedelta(seconds=30)
-    )
+    psp_timeout: Timeout = timedelta(seconds=4)
     """How long a call to a PSP may take."""
     psp_sandbox_url: str
     """Base URL of the sandbox PSP."""

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -18,9 +19,9 @@ class Settings(BaseSettings):
     """What Croupier's certificates are verified by, PEM."""
     api_key_file: Path
     """The API key that Croupier's operator gave; read when it is first needed."""
-    launch_port: int
+    launch_port: int = Field(ge=0, le=65_535)
     """Where `LaunchService` listens, on the loopback interface."""
-    web_port: int
+    web_port: int = Field(ge=0, le=65_535)
     """Where the game itself is, over HTTPS, on the loopback interface."""
     tls_certificate: Path
     """Its certificate, PEM."""

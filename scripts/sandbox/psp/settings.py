@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -10,7 +11,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="SANDBOX_PSP_", frozen=True)
 
-    port: int
+    port: int = Field(ge=0, le=65_535)
     """Where it listens, on the loopback interface; 0 takes a free port."""
     tls_certificate: Path
     """Its certificate, PEM."""

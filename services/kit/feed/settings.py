@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from pydantic import Field
 
-from services.kit.settings import ServerSettings
+from services.kit.settings import Every, ServerSettings
 
 
 class FeedSettings(ServerSettings):
@@ -14,7 +14,7 @@ class FeedSettings(ServerSettings):
     """The services that follow the feed, by the names in their certificates, as in
     `["analytics"]`. Events go once all of these have handled them, and everybody else who ever
     followed. Unset: nobody said who needs them, so all are kept."""
-    feed_keep: timedelta = Field(timedelta(days=90), ge=timedelta(0))
+    feed_keep: timedelta = Field(timedelta(days=90), ge=timedelta(0), le=timedelta(days=36_525))
     """How long an event is kept at least, whoever has handled it."""
-    feed_prune_every: timedelta = Field(timedelta(minutes=1), gt=timedelta(0))
+    feed_prune_every: Every = timedelta(minutes=1)
     """How often events are looked for that may go."""
