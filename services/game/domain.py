@@ -249,13 +249,23 @@ class Win:
     end_round: bool
 
 
+class MovementKind(StrEnum):
+    """What an original is, for providers that use one id for a bet and its win."""
+
+    BET = "bet"
+    WIN = "win"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rollback:
     """The reversal of a bet or a win, as a provider asks for it."""
 
     transaction_id: TransactionId
     original_transaction_id: TransactionId
+    original_kind: MovementKind | None
     provider_round_id: ProviderRoundId
+    amount: Money | None
+    """None takes back all that is left."""
     end_round: bool
 
 
@@ -298,6 +308,8 @@ class StepKind(StrEnum):
     BET = "bet"
     WIN = "win"
     BET_ROLLBACK = "bet_rollback"
+    BET_PART_ROLLBACK = "bet_part_rollback"
+    """Something of the bet is left."""
     WIN_ROLLBACK = "win_rollback"
     CLOSE = "close"
     """It moves nothing: the round was closed, or a rollback found nothing to reverse."""
@@ -354,7 +366,7 @@ class Round:
     def after(self, step: Step) -> "Round":
         """Returns the round as `step` leaves it."""
         moved = step.change.minor_units
-        stakes = step.kind in (StepKind.BET, StepKind.BET_ROLLBACK)
+        stakes = step.kind in _ON_STAKES
         wins = step.kind in (StepKind.WIN, StepKind.WIN_ROLLBACK)
         changed = replace(
             self,
@@ -368,6 +380,9 @@ class Round:
             # A cancelled round that was not closed goes on with its next bet.
             return replace(changed, end_time=None)
         return changed if changed.end_time is not None else replace(changed, end_time=step.time)
+
+
+_ON_STAKES = frozenset({StepKind.BET, StepKind.BET_ROLLBACK, StepKind.BET_PART_ROLLBACK})
 
 
 def begin_round(step: Step) -> Round:

@@ -131,6 +131,7 @@ class WalletDouble(wallet_service_pb2_grpc.WalletServiceServicer):
         self._recorded: dict[tuple[str, str], tuple[bytes, wallet_pb2.Transfer]] = {}
         self._closed: set[tuple[str, str, str]] = set()
         self._reversed: set[tuple[str, str]] = set()
+        self._left: dict[tuple[str, str], int] = {}
 
     async def Bet(self, request: Any, context: Any) -> Any:
         transfer = self._transfer(request, wallet_pb2.TRANSFER_KIND_BET)
@@ -161,8 +162,13 @@ class WalletDouble(wallet_service_pb2_grpc.WalletServiceServicer):
             transfer.original_kind = original[1].kind
             transfer.original_seq = original[1].result.seq
             transfer.round_id = original[1].round_id
-            transfer.cash_change_minor_units = -original[1].cash_change_minor_units
-            self._reversed.add(name)
+            moved = original[1].cash_change_minor_units
+            left = self._left.get(name, abs(moved))
+            taken = request.amount.minor_units if request.HasField("amount") else left
+            transfer.cash_change_minor_units = taken if moved < 0 else -taken
+            transfer.original_left_minor_units = self._left[name] = left - taken
+            if left == taken:
+                self._reversed.add(name)
         return wallet_service_pb2.RollbackResponse(
             result=await self._record(request, transfer, context)
         )
@@ -206,12 +212,13 @@ class WalletDouble(wallet_service_pb2_grpc.WalletServiceServicer):
         )
 
     def _transfer(self, request: Any, kind: Any) -> wallet_pb2.Transfer:
-        with_amount = "amount" in request.DESCRIPTOR.fields_by_name
-        currency_code = request.amount.currency_code if with_amount else request.currency_code
+        fields = request.DESCRIPTOR.fields_by_name
+        named = "currency_code" in fields
+        currency_code = request.currency_code if named else request.amount.currency_code
         transfer = wallet_pb2.Transfer(
             kind=kind,
             player_id=request.player_id,
-            amount_minor_units=request.amount.minor_units if with_amount else 0,
+            amount_minor_units=request.amount.minor_units if "amount" in fields else 0,
             game_id=request.game_id,
             round_id=request.round_id,
         )

@@ -27,6 +27,7 @@ KINDS = {
     "bet": StepKind.BET,
     "win": StepKind.WIN,
     "bet back": StepKind.BET_ROLLBACK,
+    "bet part back": StepKind.BET_PART_ROLLBACK,
     "win back": StepKind.WIN_ROLLBACK,
     "close": StepKind.CLOSE,
 }
@@ -59,6 +60,18 @@ STORIES: dict[str, list[Line]] = {
         ("bet", -40, False, 140, 0, IN_PROGRESS, 0),
         ("bet back", 100, False, 40, 0, IN_PROGRESS, 0),
         ("close", 0, True, 40, 0, COMPLETE, 4),
+    ],
+    "a bet taken back in parts": [
+        ("bet", -100, False, 100, 0, IN_PROGRESS, 0),
+        ("bet part back", 30, False, 70, 0, IN_PROGRESS, 0),
+        ("bet part back", 20, False, 50, 0, IN_PROGRESS, 0),
+        ("bet back", 50, False, 0, 0, CANCELLED, 4),
+    ],
+    "a part of a bet taken back before the end": [
+        ("bet", -100, False, 100, 0, IN_PROGRESS, 0),
+        ("bet part back", 30, False, 70, 0, IN_PROGRESS, 0),
+        ("close", 0, True, 70, 0, COMPLETE, 3),
+        ("bet part back", 10, True, 60, 0, COMPLETE, 3),
     ],
     "a bet after a cancelled one goes on": [
         ("bet", -100, False, 100, 0, IN_PROGRESS, 0),

@@ -4,6 +4,7 @@ from typing import Any
 import grpc
 import pytest
 from croupier.game.v1 import game_pb2, game_service_pb2, provider_service_pb2
+from croupier.wallet.v1 import wallet_pb2
 
 from tests.factories import game as factory
 from tests.factories.game import euros
@@ -211,6 +212,38 @@ async def test_rollback_of_an_unknown_id_succeeds(stocked: House) -> None:
     assert (movement.outcome, movement.balance) == ("NOTHING_TO_REVERSE", euros(10_500))
 
 
+async def test_part_that_is_rolled_back_reaches_the_ledger(stocked: House) -> None:
+    token = await stocked.launch()
+    await stocked.place_bet(token, transaction_id="t-1")
+    request = factory.rollback(
+        token, "t-1", amount=euros(30), original_kind=game_pb2.MOVEMENT_KIND_BET
+    )
+    movement = (await stocked.providers.RollBack(request, metadata=ACME)).movement
+    asked = stocked.wallet.requests[-1]
+    assert asked.amount == euros(30)
+    assert asked.original_kind == wallet_pb2.TRANSFER_KIND_BET
+    assert (movement.outcome, movement.balance) == ("APPLIED", euros(10_430))
+    for kind, expected in (
+        (game_pb2.MOVEMENT_KIND_WIN, wallet_pb2.TRANSFER_KIND_WIN),
+        (game_pb2.MOVEMENT_KIND_UNSPECIFIED, wallet_pb2.TRANSFER_KIND_UNSPECIFIED),
+    ):
+        request = factory.rollback(token, "t-1", original_kind=kind)
+        await stocked.providers.RollBack(request, metadata=ACME)
+        asked = stocked.wallet.requests[-1]
+        assert asked.original_kind == expected
+        assert not asked.HasField("amount")
+
+
+@pytest.mark.parametrize("amount", [euros(0), euros(-1), euros(10**15 + 1)], ids=str)
+async def test_part_that_breaks_the_contract_is_refused(stocked: House, amount: Any) -> None:
+    token = await stocked.launch()
+    request = factory.rollback(token, "t-1", amount=amount)
+    code, reason, metadata = await told(stocked.providers.RollBack(request, metadata=ACME))
+    assert (code, reason) == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST")
+    assert metadata["fields"].startswith("amount")
+    assert stocked.wallet.calls == []
+
+
 async def test_round_end_reaches_the_ledger(stocked: House) -> None:
     token = await stocked.launch()
     request = factory.round_end(token, transaction_id="t-9", round_id="r-7")
@@ -237,6 +270,8 @@ async def test_amount_in_another_currency_is_refused(stocked: House) -> None:
     assert await told(stocked.place_bet(token, amount=dollars)) == expected
     win = factory.win(token, amount=dollars)
     assert await told(stocked.providers.PayWin(win, metadata=ACME)) == expected
+    back = factory.rollback(token, "t-1", amount=dollars)
+    assert await told(stocked.providers.RollBack(back, metadata=ACME)) == expected
     assert stocked.wallet.calls == []
 
 

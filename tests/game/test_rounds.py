@@ -99,6 +99,21 @@ async def test_round_whose_bets_were_all_rolled_back_is_cancelled(stocked: House
     assert cancelled.HasField("end_time")
 
 
+async def test_round_of_which_parts_are_rolled_back_is_cancelled_by_the_last(
+    stocked: House,
+) -> None:
+    token = await stocked.launch()
+    await stocked.place_bet(token, transaction_id="t-1")
+    for amount, staked, state in (
+        (30, 70, "STATE_IN_PROGRESS"),
+        (50, 20, "STATE_IN_PROGRESS"),
+        (20, 0, "STATE_CANCELLED"),
+    ):
+        back = factory.rollback(token, "t-1", amount=euros(amount))
+        await stocked.providers.RollBack(back, metadata=ACME)
+        assert shown(await stocked.followed()) == [("acme", "r-1", state, staked, 0, 1)]
+
+
 async def test_rollback_counts_in_the_round_of_its_original(stocked: House) -> None:
     token = await stocked.launch()
     await stocked.place_bet(token, transaction_id="t-1")

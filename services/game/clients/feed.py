@@ -65,6 +65,8 @@ def _step_of(transfer: wallet_pb2.Transfer) -> Step | None:
     if result.outcome in _BOOKED:
         if transfer.kind == wallet_pb2.TRANSFER_KIND_ROLLBACK:
             kind = _REVERSALS[transfer.original_kind]
+            if kind is StepKind.BET_ROLLBACK and transfer.original_left_minor_units:
+                kind = StepKind.BET_PART_ROLLBACK
     elif result.outcome in _WITHOUT_EFFECT and closed:
         kind = StepKind.CLOSE
     else:

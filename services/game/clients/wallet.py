@@ -13,6 +13,7 @@ from services.game.domain import (
     Bet,
     GameSession,
     Movement,
+    MovementKind,
     Play,
     ProviderId,
     Rollback,
@@ -31,6 +32,11 @@ _SERVICE = wallet_service_pb2.DESCRIPTOR.services_by_name["WalletService"].full_
 _NOT_RECORDED = ErrorReason.Name(ErrorReason.ERROR_REASON_TRANSFER_NOT_FOUND)
 _REPLAYED = ("croupier-replayed", "1")
 _OUTCOME_PREFIX = "OUTCOME_"
+_KINDS = {
+    None: wallet_pb2.TRANSFER_KIND_UNSPECIFIED,
+    MovementKind.BET: wallet_pb2.TRANSFER_KIND_BET,
+    MovementKind.WIN: wallet_pb2.TRANSFER_KIND_WIN,
+}
 
 _Method = grpc.aio.UnaryUnaryMultiCallable[Message, Any]
 
@@ -101,6 +107,8 @@ class WalletClient:
                 round_id=rollback.provider_round_id,
                 game_id=session.game_id,
                 close_round=rollback.end_round,
+                amount=None if rollback.amount is None else _money_message(rollback.amount),
+                original_kind=_KINDS[rollback.original_kind],
             ),
             session,
         )
@@ -120,10 +128,15 @@ class WalletClient:
             session,
         )
 
-    async def has_transfer(self, provider_id: ProviderId, transaction_id: TransactionId) -> bool:
-        """Tells whether anything is recorded under a provider's id, applied or refused."""
+    async def has_bet(self, provider_id: ProviderId, transaction_id: TransactionId) -> bool:
+        """Tells whether a bet is recorded under a provider's id, applied or refused.
+
+        So is anything else under the id, unless the provider uses one for a bet and its win.
+        """
         request = wallet_service_pb2.GetTransferRequest(
-            source=provider_id, transaction_id=transaction_id
+            source=provider_id,
+            transaction_id=transaction_id,
+            kind=wallet_pb2.TRANSFER_KIND_BET,
         )
         try:
             await self.peer.call(self._stub.GetTransfer, request)

@@ -91,7 +91,7 @@ class Movements:
             check_bet(play, now=self._clock.now())
         except (SessionEndedError, SessionExpiredError, GameDisabledError):
             # A key that is recorded can move nothing any more, so it is safe to pass it on.
-            if not await self._wallet.has_transfer(provider_id, bet.transaction_id):
+            if not await self._wallet.has_bet(provider_id, bet.transaction_id):
                 raise
         return await self._wallet.bet(play, bet)
 
@@ -114,9 +114,12 @@ class Movements:
 
         Raises:
             SessionNotFoundError: The token is unknown, or another provider's.
+            CurrencyMismatchError: The part is not in the session's currency.
             RemoteError: The Wallet refuses.
         """
         session = (await self._play(provider_id, token)).session
+        if rollback.amount is not None:
+            check_currency(session, rollback.amount)
         return await self._wallet.roll_back(session, rollback)
 
     async def end_round(

@@ -7,6 +7,7 @@ from croupier.game.v1 import game_pb2, provider_service_pb2, provider_service_pb
 from services.game.domain import (
     Bet,
     Movement,
+    MovementKind,
     ProviderId,
     ProviderRoundId,
     Rollback,
@@ -26,6 +27,11 @@ from services.kit.call import caller
 
 # As the Wallet says it, for a provider that wonders whether its first call had come through.
 _REPLAYED = (("croupier-replayed", "1"),)
+_KINDS = {
+    game_pb2.MOVEMENT_KIND_UNSPECIFIED: None,
+    game_pb2.MOVEMENT_KIND_BET: MovementKind.BET,
+    game_pb2.MOVEMENT_KIND_WIN: MovementKind.WIN,
+}
 
 
 class ProviderServicer(provider_service_pb2_grpc.ProviderServiceServicer):
@@ -100,7 +106,9 @@ class ProviderServicer(provider_service_pb2_grpc.ProviderServiceServicer):
             Rollback(
                 transaction_id=TransactionId(request.transaction_id),
                 original_transaction_id=TransactionId(request.original_transaction_id),
+                original_kind=_KINDS[request.original_kind],
                 provider_round_id=ProviderRoundId(request.round_id),
+                amount=money_of(request.amount) if request.HasField("amount") else None,
                 end_round=request.end_round,
             ),
         )

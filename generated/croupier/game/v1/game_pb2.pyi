@@ -21,6 +21,30 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _MovementKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _MovementKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MovementKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    MOVEMENT_KIND_UNSPECIFIED: _MovementKind.ValueType  # 0
+    """Not said."""
+    MOVEMENT_KIND_BET: _MovementKind.ValueType  # 1
+    """A stake."""
+    MOVEMENT_KIND_WIN: _MovementKind.ValueType  # 2
+    """A win."""
+
+class MovementKind(_MovementKind, metaclass=_MovementKindEnumTypeWrapper):
+    """What a movement is, where its id alone does not say it."""
+
+MOVEMENT_KIND_UNSPECIFIED: MovementKind.ValueType  # 0
+"""Not said."""
+MOVEMENT_KIND_BET: MovementKind.ValueType  # 1
+"""A stake."""
+MOVEMENT_KIND_WIN: MovementKind.ValueType  # 2
+"""A win."""
+Global___MovementKind: _TypeAlias = MovementKind  # noqa: Y015
+
 @_typing.final
 class Provider(_message.Message):
     """A company that runs games."""

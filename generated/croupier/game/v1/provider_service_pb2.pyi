@@ -259,6 +259,8 @@ class RollBackRequest(_message.Message):
     ORIGINAL_TRANSACTION_ID_FIELD_NUMBER: _builtins.int
     ROUND_ID_FIELD_NUMBER: _builtins.int
     END_ROUND_FIELD_NUMBER: _builtins.int
+    AMOUNT_FIELD_NUMBER: _builtins.int
+    ORIGINAL_KIND_FIELD_NUMBER: _builtins.int
     session_token: _builtins.str
     """The token that came with the launch. It may have expired."""
     transaction_id: _builtins.str
@@ -269,6 +271,14 @@ class RollBackRequest(_message.Message):
     """Your id of the round."""
     end_round: _builtins.bool
     """Ends the round in the same movement."""
+    original_kind: _game_pb2.MovementKind.ValueType
+    """What the original is. Say it if you use one id for a bet and its win; unspecified is the bet then."""
+    @_builtins.property
+    def amount(self) -> _money_pb2.Money:
+        """How much of the original to take back, more than 0 and in the currency of the session; unset: all
+        that is left of it. Only where the operator has agreed to it.
+        """
+
     def __init__(
         self,
         *,
@@ -277,10 +287,12 @@ class RollBackRequest(_message.Message):
         original_transaction_id: _builtins.str = ...,
         round_id: _builtins.str = ...,
         end_round: _builtins.bool = ...,
+        amount: _money_pb2.Money | None = ...,
+        original_kind: _game_pb2.MovementKind.ValueType = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["end_round", b"end_round", "original_transaction_id", b"original_transaction_id", "round_id", b"round_id", "session_token", b"session_token", "transaction_id", b"transaction_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "end_round", b"end_round", "original_kind", b"original_kind", "original_transaction_id", b"original_transaction_id", "round_id", b"round_id", "session_token", b"session_token", "transaction_id", b"transaction_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -128,9 +128,12 @@ class ProviderServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RollBack(self, request, context):
-        """Reverses a bet or a win. A rollback of an unknown id succeeds and bars the id for ever.
+        """Reverses a bet or a win, whole or in part. A rollback of an unknown id succeeds and bars the id
+        for ever; if you want to be told, the operator can have it refused with REFERENCE_NOT_FOUND.
 
-        Returns UNAUTHENTICATED with SESSION_NOT_FOUND, and the refusals of WalletService.Rollback.
+        Returns UNAUTHENTICATED with SESSION_NOT_FOUND, INVALID_ARGUMENT with CURRENCY_MISMATCH, and with
+        INVALID_REQUEST for an `amount` that was not agreed with the operator, and the refusals of
+        WalletService.Rollback.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

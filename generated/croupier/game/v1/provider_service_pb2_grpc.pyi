@@ -66,9 +66,12 @@ class ProviderServiceStub:
     Returns UNAUTHENTICATED with SESSION_NOT_FOUND, and the refusals of WalletService.Win.
     """
     RollBack: _grpc.UnaryUnaryMultiCallable[_provider_service_pb2.RollBackRequest, _provider_service_pb2.RollBackResponse]
-    """Reverses a bet or a win. A rollback of an unknown id succeeds and bars the id for ever.
+    """Reverses a bet or a win, whole or in part. A rollback of an unknown id succeeds and bars the id
+    for ever; if you want to be told, the operator can have it refused with REFERENCE_NOT_FOUND.
 
-    Returns UNAUTHENTICATED with SESSION_NOT_FOUND, and the refusals of WalletService.Rollback.
+    Returns UNAUTHENTICATED with SESSION_NOT_FOUND, INVALID_ARGUMENT with CURRENCY_MISMATCH, and with
+    INVALID_REQUEST for an `amount` that was not agreed with the operator, and the refusals of
+    WalletService.Rollback.
     """
     EndRound: _grpc.UnaryUnaryMultiCallable[_provider_service_pb2.EndRoundRequest, _provider_service_pb2.EndRoundResponse]
     """Ends a round. Ending an ended round succeeds.
@@ -114,9 +117,12 @@ class ProviderServiceAsyncStub(ProviderServiceStub):
     Returns UNAUTHENTICATED with SESSION_NOT_FOUND, and the refusals of WalletService.Win.
     """
     RollBack: _aio.UnaryUnaryMultiCallable[_provider_service_pb2.RollBackRequest, _provider_service_pb2.RollBackResponse]  # type: ignore[assignment]
-    """Reverses a bet or a win. A rollback of an unknown id succeeds and bars the id for ever.
+    """Reverses a bet or a win, whole or in part. A rollback of an unknown id succeeds and bars the id
+    for ever; if you want to be told, the operator can have it refused with REFERENCE_NOT_FOUND.
 
-    Returns UNAUTHENTICATED with SESSION_NOT_FOUND, and the refusals of WalletService.Rollback.
+    Returns UNAUTHENTICATED with SESSION_NOT_FOUND, INVALID_ARGUMENT with CURRENCY_MISMATCH, and with
+    INVALID_REQUEST for an `amount` that was not agreed with the operator, and the refusals of
+    WalletService.Rollback.
     """
     EndRound: _aio.UnaryUnaryMultiCallable[_provider_service_pb2.EndRoundRequest, _provider_service_pb2.EndRoundResponse]  # type: ignore[assignment]
     """Ends a round. Ending an ended round succeeds.
@@ -189,9 +195,12 @@ class ProviderServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _provider_service_pb2.RollBackRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_provider_service_pb2.RollBackResponse, _abc.Awaitable[_provider_service_pb2.RollBackResponse]]:
-        """Reverses a bet or a win. A rollback of an unknown id succeeds and bars the id for ever.
+        """Reverses a bet or a win, whole or in part. A rollback of an unknown id succeeds and bars the id
+        for ever; if you want to be told, the operator can have it refused with REFERENCE_NOT_FOUND.
 
-        Returns UNAUTHENTICATED with SESSION_NOT_FOUND, and the refusals of WalletService.Rollback.
+        Returns UNAUTHENTICATED with SESSION_NOT_FOUND, INVALID_ARGUMENT with CURRENCY_MISMATCH, and with
+        INVALID_REQUEST for an `amount` that was not agreed with the operator, and the refusals of
+        WalletService.Rollback.
         """
 
     @_abc_1.abstractmethod
