@@ -1,5 +1,6 @@
 """One Envoy and one set of doubles for all tests here; each test starts with a clean slate."""
 
+import asyncio
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -14,11 +15,13 @@ import pytest_asyncio
 
 from scripts.mesh.pki import DevelopmentAuthority
 from tests.edge.doubles import Mesh, serve_all
-from tests.edge.envoy import Edge, edge_settings, running_edge
+from tests.edge.envoy import Edge, checked_anew, edge_settings, running_edge
 from tests.kit.refusals import told_by_the_edge
 from tests.kit.tokens import TokenIssuer
 
 ORIGIN = "https://play.example.com"
+# Below the timeout of one health check; two that fail make a service unhealthy.
+PAUSE_MAX_S = 1.0
 
 
 @contextmanager
@@ -52,7 +55,7 @@ async def shared_mesh(authority: DevelopmentAuthority, tokens: TokenIssuer) -> A
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def edge(
+async def shared_edge(
     shared_mesh: Mesh, edge_folder: Path, authority: DevelopmentAuthority
 ) -> AsyncIterator[Edge]:
     settings = edge_settings(
@@ -62,6 +65,26 @@ async def edge(
         yield running
 
 
+@pytest.fixture(scope="session")
+def last_heard() -> dict[str, float]:
+    """When the doubles were last able to answer, by the loop's clock."""
+    return {}
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def edge(shared_edge: Edge, last_heard: dict[str, float]) -> AsyncIterator[Edge]:
+    """The shared edge, with all doubles healthy.
+
+    They live in the session's loop, which stands still while a test runs in a loop of its own or in
+    none. After a few seconds of that the edge takes them for dead, and rightly so.
+    """
+    loop = asyncio.get_running_loop()
+    if loop.time() - last_heard.get("time", loop.time()) > PAUSE_MAX_S:
+        await checked_anew(shared_edge.admin)
+    yield shared_edge
+    last_heard["time"] = loop.time()
+
+
 @pytest.fixture
 def mesh(shared_mesh: Mesh) -> Mesh:
     shared_mesh.reset()
@@ -69,15 +92,27 @@ def mesh(shared_mesh: Mesh) -> Mesh:
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def client(edge: Edge) -> AsyncIterator[httpx.AsyncClient]:
-    async with edge.client(http2=True) as opened:
+async def shared_client(shared_edge: Edge) -> AsyncIterator[httpx.AsyncClient]:
+    async with shared_edge.client(http2=True) as opened:
         yield opened
+
+
+@pytest.fixture
+def client(edge: Edge, shared_client: httpx.AsyncClient) -> httpx.AsyncClient:
+    del edge
+    return shared_client
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def channel(edge: Edge) -> AsyncIterator[grpc.aio.Channel]:
-    async with edge.channel() as opened:
+async def shared_channel(shared_edge: Edge) -> AsyncIterator[grpc.aio.Channel]:
+    async with shared_edge.channel() as opened:
         yield opened
+
+
+@pytest.fixture
+def channel(edge: Edge, shared_channel: grpc.aio.Channel) -> grpc.aio.Channel:
+    del edge
+    return shared_channel
 
 
 @pytest.fixture(scope="session")

@@ -91,6 +91,24 @@ async def ready(admin: Admin, *, keys: bool = True) -> None:
         pytest.fail(f"the edge is not ready: {', '.join(missing)}")
 
 
+async def checked_anew(admin: Admin) -> None:
+    """Waits until every service has passed another health check."""
+    before = await _checks_passed(admin)
+
+    async def have_passed() -> bool:
+        now = await _checks_passed(admin)
+        return all(now[name] > count for name, count in before.items())
+
+    await until(have_passed, seconds=_READY_WITHIN_S)
+    await ready(admin)
+
+
+async def _checks_passed(admin: Admin) -> dict[str, int]:
+    filtered = {"format": "json", "filter": r"^cluster\..*\.health_check\.success$"}
+    answer = await admin._client.get("/stats", params=filtered)
+    return {each["name"]: each["value"] for each in answer.json()["stats"]}
+
+
 async def _public_port(admin_address: str) -> int:
     """Returns the public port, which Envoy chose itself if the settings say 0."""
     async with httpx.AsyncClient(base_url=f"http://{admin_address}", timeout=10) as client:
