@@ -21,8 +21,8 @@ from services.kit.errors import (
 )
 from services.kit.paging import page_position, page_token
 from services.wallet.domain import validation
-from services.wallet.domain.operations import Group, Operation
-from services.wallet.domain.planner import Unit, lookup_of, unit_of
+from services.wallet.domain.operations import Bet, Group, Operation, Win
+from services.wallet.domain.planner import Unit, lookup_of, submission_of, unit_of
 from services.wallet.domain.result import Answer, Reused
 from services.wallet.domain.rows import Posting
 from services.wallet.domain.values import Bucket, Key, Kind, Micros, PlayerId, unpack_id
@@ -171,6 +171,18 @@ class WalletService:
             if isinstance(answer, ServiceError):
                 raise answer
         return [answer for answer in answers if isinstance(answer, Answer)]
+
+    async def bet_win(self, bet: Bet, win: Win) -> list[Answer]:
+        """Takes a stake and pays its win, whole or not at all, in that order.
+
+        Raises:
+            InvalidRequestError: Both have one key. Otherwise as `submit`.
+        """
+        policies = self._writer.policies
+        if submission_of(bet, policies).name == submission_of(win, policies).name:
+            # Refused before it burns the key.
+            raise InvalidRequestError({"win_transaction_id": "must differ from bet_transaction_id"})
+        return await self.submit_group(Group((bet, win)))
 
     async def submit_batch(
         self, batch: Sequence[Operation | Group], *, timeout_s: float | None = None

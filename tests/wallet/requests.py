@@ -70,6 +70,23 @@ def win(player_id: str, amount: int, transaction_id: str = "", **fields: Any) ->
     )
 
 
+def bet_win(player_id: str, stake: int, won: int, **fields: Any) -> Any:
+    return wallet_service_pb2.BetWinRequest(
+        **{
+            "source": "acme",
+            "bet_transaction_id": new_id(),
+            "win_transaction_id": new_id(),
+            "player_id": player_id,
+            "bet_amount": euros(stake),
+            "win_amount": euros(won),
+            "round_id": "round-1",
+            "game_id": "plinko",
+            "wager_weight_bp": 10_000,
+            **fields,
+        }
+    )
+
+
 def rollback(player_id: str, original: str, **fields: Any) -> Any:
     return wallet_service_pb2.RollbackRequest(
         **{

@@ -16,10 +16,14 @@ async def submitted(service: WalletService, context: Any, operation: Operation) 
     Raises:
         RefusedError: The ledger refused it.
     """
-    span = operation.trace
-    if span is not None:
-        span.set_attribute("croupier.transaction_id", operation.key.id)
+    note_on_span(operation)
     return accepted(context, [operation], [await service.submit(operation)])[0]
+
+
+def note_on_span(operation: Operation) -> None:
+    """Lets the trace of a call be found by the id of its operation."""
+    if operation.trace is not None:
+        operation.trace.set_attribute("croupier.transaction_id", operation.key.id)
 
 
 def accepted(

@@ -23,7 +23,7 @@ from services.wallet.domain import (
 from services.wallet.messages import balance_message, entry_message, result_message
 from services.wallet.service import WalletService
 from services.wallet.servicer import operations
-from services.wallet.servicer.answering import submitted
+from services.wallet.servicer.answering import accepted, note_on_span, submitted
 from services.wallet.servicer.office_operations import micros
 from services.wallet.sources import BACK_OFFICE, PLAYER_SERVICE, TENANT
 from services.wallet.watching import BalanceStreams
@@ -143,6 +143,15 @@ class WalletServicer(wallet_service_pb2_grpc.WalletServiceServicer):
         operation = operations.win(request, operations.running_trace())
         result = await self._submit(context, operation)
         return wallet_service_pb2.WinResponse(result=result)
+
+    async def BetWin(
+        self, request: wallet_service_pb2.BetWinRequest, context: Any
+    ) -> wallet_service_pb2.BetWinResponse:
+        """Takes a stake and pays its win."""
+        linked = operations.bet_win(request, operations.running_trace())
+        note_on_span(linked[0])
+        bet, win = accepted(context, linked, await self._service.bet_win(*linked))
+        return wallet_service_pb2.BetWinResponse(bet=result_message(bet), win=result_message(win))
 
     async def Rollback(
         self, request: wallet_service_pb2.RollbackRequest, context: Any

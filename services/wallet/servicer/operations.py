@@ -99,6 +99,38 @@ def win(request: wallet_service_pb2.WinRequest, trace: Trace) -> Win:
     )
 
 
+def bet_win(request: wallet_service_pb2.BetWinRequest, trace: Trace) -> tuple[Bet, Win]:
+    """Reads a stake and its win. What ends the round comes last, so that both are in it.
+
+    Raises:
+        InvalidRequestError: They are in two currencies.
+    """
+    if request.win_amount.currency_code != request.bet_amount.currency_code:
+        raise InvalidRequestError({"win_amount": "must be in the currency of bet_amount"})
+    stake = Bet(
+        key=Key(TENANT, request.source, request.bet_transaction_id),
+        player_id=player(request.player_id),
+        currency_code=known(request.bet_amount.currency_code),
+        amount=request.bet_amount.minor_units,
+        round_key=request.round_id,
+        game_id=request.game_id,
+        wager_weight=request.wager_weight_bp,
+        **trace,
+    )
+    return stake, Win(
+        key=Key(TENANT, request.source, request.win_transaction_id),
+        player_id=stake.player_id,
+        currency_code=stake.currency_code,
+        amount=request.win_amount.minor_units,
+        round_key=request.round_id,
+        reference=request.bet_transaction_id,
+        game_id=request.game_id,
+        close_round=request.close_round,
+        # The batch of both is shown once.
+        trace_id=trace["trace_id"],
+    )
+
+
 def rollback(request: wallet_service_pb2.RollbackRequest, trace: Trace) -> Rollback:
     """Reads a reversal, of all or of a part.
 

@@ -424,6 +424,98 @@ class WinResponse(_message.Message):
 Global___WinResponse: _TypeAlias = WinResponse  # noqa: Y015
 
 @_typing.final
+class BetWinRequest(_message.Message):
+    """Asks to take a stake and to pay its win."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SOURCE_FIELD_NUMBER: _builtins.int
+    BET_TRANSACTION_ID_FIELD_NUMBER: _builtins.int
+    WIN_TRANSACTION_ID_FIELD_NUMBER: _builtins.int
+    PLAYER_ID_FIELD_NUMBER: _builtins.int
+    BET_AMOUNT_FIELD_NUMBER: _builtins.int
+    WIN_AMOUNT_FIELD_NUMBER: _builtins.int
+    ROUND_ID_FIELD_NUMBER: _builtins.int
+    GAME_ID_FIELD_NUMBER: _builtins.int
+    CLOSE_ROUND_FIELD_NUMBER: _builtins.int
+    WAGER_WEIGHT_BP_FIELD_NUMBER: _builtins.int
+    source: _builtins.str
+    """The provider on whose behalf it is."""
+    bet_transaction_id: _builtins.str
+    """The provider's id of the bet: 1 to 128 printable ASCII characters."""
+    win_transaction_id: _builtins.str
+    """The provider's id of the win: 1 to 128 printable ASCII characters."""
+    player_id: _builtins.str
+    """The player."""
+    round_id: _builtins.str
+    """The provider's id of the round."""
+    game_id: _builtins.str
+    """The game."""
+    close_round: _builtins.bool
+    """Closes the round with the win."""
+    wager_weight_bp: _builtins.int
+    """How much of the stake counts towards a bonus' wagering, in hundredths of a percent."""
+    @_builtins.property
+    def bet_amount(self) -> _money_pb2.Money:
+        """The stake, 0 or more."""
+
+    @_builtins.property
+    def win_amount(self) -> _money_pb2.Money:
+        """The win, 0 or more, in the currency of the stake."""
+
+    def __init__(
+        self,
+        *,
+        source: _builtins.str = ...,
+        bet_transaction_id: _builtins.str = ...,
+        win_transaction_id: _builtins.str = ...,
+        player_id: _builtins.str = ...,
+        bet_amount: _money_pb2.Money | None = ...,
+        win_amount: _money_pb2.Money | None = ...,
+        round_id: _builtins.str = ...,
+        game_id: _builtins.str = ...,
+        close_round: _builtins.bool = ...,
+        wager_weight_bp: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["bet_amount", b"bet_amount", "win_amount", b"win_amount"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bet_amount", b"bet_amount", "bet_transaction_id", b"bet_transaction_id", "close_round", b"close_round", "game_id", b"game_id", "player_id", b"player_id", "round_id", b"round_id", "source", b"source", "wager_weight_bp", b"wager_weight_bp", "win_amount", b"win_amount", "win_transaction_id", b"win_transaction_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BetWinRequest: _TypeAlias = BetWinRequest  # noqa: Y015
+
+@_typing.final
+class BetWinResponse(_message.Message):
+    """The stake is taken and the win is paid."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BET_FIELD_NUMBER: _builtins.int
+    WIN_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def bet(self) -> _wallet_pb2.Result:
+        """What was recorded of the bet."""
+
+    @_builtins.property
+    def win(self) -> _wallet_pb2.Result:
+        """What was recorded of the win."""
+
+    def __init__(
+        self,
+        *,
+        bet: _wallet_pb2.Result | None = ...,
+        win: _wallet_pb2.Result | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["bet", b"bet", "win", b"win"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bet", b"bet", "win", b"win"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BetWinResponse: _TypeAlias = BetWinResponse  # noqa: Y015
+
+@_typing.final
 class RollbackRequest(_message.Message):
     """Asks to reverse a bet or a win."""
 

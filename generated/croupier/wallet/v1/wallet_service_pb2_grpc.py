@@ -76,6 +76,11 @@ class WalletServiceStub:
                 request_serializer=croupier_dot_wallet_dot_v1_dot_wallet__service__pb2.WinRequest.SerializeToString,
                 response_deserializer=croupier_dot_wallet_dot_v1_dot_wallet__service__pb2.WinResponse.FromString,
                 _registered_method=True)
+        self.BetWin = channel.unary_unary(
+                '/croupier.wallet.v1.WalletService/BetWin',
+                request_serializer=croupier_dot_wallet_dot_v1_dot_wallet__service__pb2.BetWinRequest.SerializeToString,
+                response_deserializer=croupier_dot_wallet_dot_v1_dot_wallet__service__pb2.BetWinResponse.FromString,
+                _registered_method=True)
         self.Rollback = channel.unary_unary(
                 '/croupier.wallet.v1.WalletService/Rollback',
                 request_serializer=croupier_dot_wallet_dot_v1_dot_wallet__service__pb2.RollbackRequest.SerializeToString,
@@ -197,6 +202,24 @@ class WalletServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def BetWin(self, request, context):
+        """Takes a stake and pays its win in one: both are booked in one commit, or neither is.
+
+        The stake comes first, so the win cannot pay for it, and the win names the bet. They are two
+        movements with a key each, as if they had come by `Bet` and `Win`, and can be asked for and rolled
+        back by it. Repeated, they get the same two results; where one was recorded before with the same
+        content, only the other is booked.
+
+        Refused with what `Bet` and `Win` are refused with: the status tells the one that was the cause,
+        and the balance before both. The other one is stored as LINKED_FAILED, so that neither id can be
+        used again; that holds also where one of the two is ALREADY_EXISTS with KEY_REUSED. Returns
+        INVALID_ARGUMENT with INVALID_REQUEST if both have one id and the policy of the source does not
+        make ids unique within a kind.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Rollback(self, request, context):
         """Reverses a bet or a win: the mirror of its entries.
 
@@ -302,6 +325,11 @@ def add_WalletServiceServicer_to_server(servicer, server):
                     servicer.Win,
                     request_deserializer=croupier_dot_wallet_dot_v1_dot_wallet__service__pb2.WinRequest.FromString,
                     response_serializer=croupier_dot_wallet_dot_v1_dot_wallet__service__pb2.WinResponse.SerializeToString,
+            ),
+            'BetWin': grpc.unary_unary_rpc_method_handler(
+                    servicer.BetWin,
+                    request_deserializer=croupier_dot_wallet_dot_v1_dot_wallet__service__pb2.BetWinRequest.FromString,
+                    response_serializer=croupier_dot_wallet_dot_v1_dot_wallet__service__pb2.BetWinResponse.SerializeToString,
             ),
             'Rollback': grpc.unary_unary_rpc_method_handler(
                     servicer.Rollback,
@@ -513,6 +541,33 @@ class WalletService:
             '/croupier.wallet.v1.WalletService/Win',
             croupier_dot_wallet_dot_v1_dot_wallet__service__pb2.WinRequest.SerializeToString,
             croupier_dot_wallet_dot_v1_dot_wallet__service__pb2.WinResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BetWin(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/croupier.wallet.v1.WalletService/BetWin',
+            croupier_dot_wallet_dot_v1_dot_wallet__service__pb2.BetWinRequest.SerializeToString,
+            croupier_dot_wallet_dot_v1_dot_wallet__service__pb2.BetWinResponse.FromString,
             options,
             channel_credentials,
             insecure,

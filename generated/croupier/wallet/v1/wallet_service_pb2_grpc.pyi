@@ -90,6 +90,20 @@ class WalletServiceStub:
     Refused with TOMBSTONED, PLAYER_NOT_FOUND, ACCOUNT_NOT_FOUND, REFERENCE_NOT_FOUND,
     REFERENCE_MISMATCH, REFERENCE_REFUSED, REFERENCE_REVERSED or COUNTER_LIMIT.
     """
+    BetWin: _grpc.UnaryUnaryMultiCallable[_wallet_service_pb2.BetWinRequest, _wallet_service_pb2.BetWinResponse]
+    """Takes a stake and pays its win in one: both are booked in one commit, or neither is.
+
+    The stake comes first, so the win cannot pay for it, and the win names the bet. They are two
+    movements with a key each, as if they had come by `Bet` and `Win`, and can be asked for and rolled
+    back by it. Repeated, they get the same two results; where one was recorded before with the same
+    content, only the other is booked.
+
+    Refused with what `Bet` and `Win` are refused with: the status tells the one that was the cause,
+    and the balance before both. The other one is stored as LINKED_FAILED, so that neither id can be
+    used again; that holds also where one of the two is ALREADY_EXISTS with KEY_REUSED. Returns
+    INVALID_ARGUMENT with INVALID_REQUEST if both have one id and the policy of the source does not
+    make ids unique within a kind.
+    """
     Rollback: _grpc.UnaryUnaryMultiCallable[_wallet_service_pb2.RollbackRequest, _wallet_service_pb2.RollbackResponse]
     """Reverses a bet or a win: the mirror of its entries.
 
@@ -197,6 +211,20 @@ class WalletServiceAsyncStub(WalletServiceStub):
 
     Refused with TOMBSTONED, PLAYER_NOT_FOUND, ACCOUNT_NOT_FOUND, REFERENCE_NOT_FOUND,
     REFERENCE_MISMATCH, REFERENCE_REFUSED, REFERENCE_REVERSED or COUNTER_LIMIT.
+    """
+    BetWin: _aio.UnaryUnaryMultiCallable[_wallet_service_pb2.BetWinRequest, _wallet_service_pb2.BetWinResponse]  # type: ignore[assignment]
+    """Takes a stake and pays its win in one: both are booked in one commit, or neither is.
+
+    The stake comes first, so the win cannot pay for it, and the win names the bet. They are two
+    movements with a key each, as if they had come by `Bet` and `Win`, and can be asked for and rolled
+    back by it. Repeated, they get the same two results; where one was recorded before with the same
+    content, only the other is booked.
+
+    Refused with what `Bet` and `Win` are refused with: the status tells the one that was the cause,
+    and the balance before both. The other one is stored as LINKED_FAILED, so that neither id can be
+    used again; that holds also where one of the two is ALREADY_EXISTS with KEY_REUSED. Returns
+    INVALID_ARGUMENT with INVALID_REQUEST if both have one id and the policy of the source does not
+    make ids unique within a kind.
     """
     Rollback: _aio.UnaryUnaryMultiCallable[_wallet_service_pb2.RollbackRequest, _wallet_service_pb2.RollbackResponse]  # type: ignore[assignment]
     """Reverses a bet or a win: the mirror of its entries.
@@ -338,6 +366,26 @@ class WalletServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Refused with TOMBSTONED, PLAYER_NOT_FOUND, ACCOUNT_NOT_FOUND, REFERENCE_NOT_FOUND,
         REFERENCE_MISMATCH, REFERENCE_REFUSED, REFERENCE_REVERSED or COUNTER_LIMIT.
+        """
+
+    @_abc_1.abstractmethod
+    def BetWin(
+        self,
+        request: _wallet_service_pb2.BetWinRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_wallet_service_pb2.BetWinResponse, _abc.Awaitable[_wallet_service_pb2.BetWinResponse]]:
+        """Takes a stake and pays its win in one: both are booked in one commit, or neither is.
+
+        The stake comes first, so the win cannot pay for it, and the win names the bet. They are two
+        movements with a key each, as if they had come by `Bet` and `Win`, and can be asked for and rolled
+        back by it. Repeated, they get the same two results; where one was recorded before with the same
+        content, only the other is booked.
+
+        Refused with what `Bet` and `Win` are refused with: the status tells the one that was the cause,
+        and the balance before both. The other one is stored as LINKED_FAILED, so that neither id can be
+        used again; that holds also where one of the two is ALREADY_EXISTS with KEY_REUSED. Returns
+        INVALID_ARGUMENT with INVALID_REQUEST if both have one id and the policy of the source does not
+        make ids unique within a kind.
         """
 
     @_abc_1.abstractmethod
