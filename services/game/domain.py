@@ -249,6 +249,18 @@ class Win:
     end_round: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettledBet:
+    """A stake with its win, as a provider tells both in one."""
+
+    bet_transaction_id: TransactionId
+    win_transaction_id: TransactionId
+    provider_round_id: ProviderRoundId
+    bet_amount: Money
+    win_amount: Money
+    end_round: bool
+
+
 class MovementKind(StrEnum):
     """What an original is, for providers that use one id for a bet and its win."""
 

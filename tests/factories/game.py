@@ -70,6 +70,20 @@ def win(session_token: str, **changes: Any) -> provider_service_pb2.PayWinReques
     )
 
 
+def settled_bet(session_token: str, **changes: Any) -> provider_service_pb2.PlaceAndSettleRequest:
+    return provider_service_pb2.PlaceAndSettleRequest(
+        **{
+            "session_token": session_token,
+            "bet_transaction_id": str(uuid4()),
+            "win_transaction_id": str(uuid4()),
+            "round_id": "r-1",
+            "bet_amount": euros(100),
+            "win_amount": euros(250),
+            **changes,
+        }
+    )
+
+
 def rollback(
     session_token: str, original_transaction_id: str, **changes: Any
 ) -> provider_service_pb2.RollBackRequest:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -134,6 +135,10 @@ class WalletDouble(wallet_service_pb2_grpc.WalletServiceServicer):
         self._left: dict[tuple[str, str], int] = {}
 
     async def Bet(self, request: Any, context: Any) -> Any:
+        await self._admit(request)
+        return wallet_service_pb2.BetResponse(result=_told(context, self._bet(request)))
+
+    def _bet(self, request: Any) -> "Recorded":
         transfer = self._transfer(request, wallet_pb2.TRANSFER_KIND_BET)
         amount = request.amount.minor_units
         if self._round(transfer) in self._closed:
@@ -141,16 +146,45 @@ class WalletDouble(wallet_service_pb2_grpc.WalletServiceServicer):
         elif amount > self.cash:
             transfer.result.outcome = wallet_pb2.OUTCOME_INSUFFICIENT_FUNDS
         transfer.cash_change_minor_units = -amount
-        return wallet_service_pb2.BetResponse(result=await self._record(request, transfer, context))
+        return self._record(request, transfer)
 
     async def Win(self, request: Any, context: Any) -> Any:
+        await self._admit(request)
+        return wallet_service_pb2.WinResponse(result=_told(context, self._win(request)))
+
+    def _win(self, request: Any) -> "Recorded":
         transfer = self._transfer(request, wallet_pb2.TRANSFER_KIND_WIN)
         if self._round(transfer) in self._closed:
             transfer.result.outcome = wallet_pb2.OUTCOME_APPLIED_LATE
         transfer.cash_change_minor_units = request.amount.minor_units
-        return wallet_service_pb2.WinResponse(result=await self._record(request, transfer, context))
+        return self._record(request, transfer)
+
+    async def BetWin(self, request: Any, context: Any) -> Any:
+        """Both or neither; here no win is refused for a reason of its own."""
+        await self._admit(request)
+        common = {name: getattr(request, name) for name in ("source", "player_id", "round_id")}
+        bet = wallet_service_pb2.BetRequest(
+            **common,
+            transaction_id=request.bet_transaction_id,
+            amount=request.bet_amount,
+            game_id=request.game_id,
+            wager_weight_bp=request.wager_weight_bp,
+        )
+        win = wallet_service_pb2.WinRequest(
+            **common,
+            transaction_id=request.win_transaction_id,
+            amount=request.win_amount,
+            reference_transaction_id=request.bet_transaction_id,
+            game_id=request.game_id,
+            close_round=request.close_round,
+        )
+        taken, paid = self._bet(bet), self._win(win)
+        if taken.replayed and paid.replayed:
+            context.set_trailing_metadata(_REPLAYED)
+        return wallet_service_pb2.BetWinResponse(bet=taken.result, win=paid.result)
 
     async def Rollback(self, request: Any, context: Any) -> Any:
+        await self._admit(request)
         transfer = self._transfer(request, wallet_pb2.TRANSFER_KIND_ROLLBACK)
         name = (request.source, request.original_transaction_id)
         original = self._recorded.get(name)
@@ -170,16 +204,17 @@ class WalletDouble(wallet_service_pb2_grpc.WalletServiceServicer):
             if left == taken:
                 self._reversed.add(name)
         return wallet_service_pb2.RollbackResponse(
-            result=await self._record(request, transfer, context)
+            result=_told(context, self._record(request, transfer))
         )
 
     async def CloseRound(self, request: Any, context: Any) -> Any:
+        await self._admit(request)
         transfer = self._transfer(request, wallet_pb2.TRANSFER_KIND_CLOSE_ROUND)
         if self._round(transfer) in self._closed:
             transfer.result.outcome = wallet_pb2.OUTCOME_ALREADY_CLOSED
         self._closed.add(self._round(transfer))
         return wallet_service_pb2.CloseRoundResponse(
-            result=await self._record(request, transfer, context)
+            result=_told(context, self._record(request, transfer))
         )
 
     async def GetTransfer(self, request: Any, context: Any) -> Any:
@@ -229,28 +264,28 @@ class WalletDouble(wallet_service_pb2_grpc.WalletServiceServicer):
         transfer.result.create_time.FromDatetime(self._clock.now())
         return transfer
 
-    async def _record(self, request: Any, transfer: wallet_pb2.Transfer, context: Any) -> Any:
-        name = request.DESCRIPTOR.name.removesuffix("Request")
-        self.calls.append(name)
+    async def _admit(self, request: Any) -> None:
+        self.calls.append(request.DESCRIPTOR.name.removesuffix("Request"))
         self.requests.append(request)
         self.entered.set()
         if self.held is not None:
             await self.held.wait()
         if self.failure is not None:
             raise self.failure
+
+    def _record(self, request: Any, transfer: wallet_pb2.Transfer) -> "Recorded":
         key = (request.source, request.transaction_id)
         content = _content(request)
         known = self._recorded.get(key)
         if known is not None:
             if known[0] != content:
                 raise refused(grpc.StatusCode.ALREADY_EXISTS, "KEY_REUSED", fields="amount")
-            context.set_trailing_metadata((("croupier-replayed", "1"),))
-            return _answered(known[1].result, self.cash)
+            return Recorded(_answered(known[1].result, self.cash), replayed=True)
         result = transfer.result
         refusal = result.outcome >= wallet_pb2.OUTCOME_TOMBSTONED
         if not refusal:
             self.cash += transfer.cash_change_minor_units
-            if name != "CloseRound" and request.close_round:
+            if getattr(request, "close_round", False):
                 self._closed.add(self._round(transfer))
             closed = self._round(transfer) in self._closed
             result.round_state = (
@@ -264,10 +299,27 @@ class WalletDouble(wallet_service_pb2_grpc.WalletServiceServicer):
         result.available_after.locked_minor_units = 77
         self._recorded[key] = (content, transfer)
         self.log.append(Event(transfer_recorded=transfer))
-        return _answered(result, self.cash)
+        return Recorded(_answered(result, self.cash), replayed=False)
 
     def _round(self, transfer: wallet_pb2.Transfer) -> tuple[str, str, str]:
         return transfer.result.source, transfer.player_id, transfer.round_id
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What the ledger has under a key, and since when."""
+
+    result: wallet_pb2.Result
+    replayed: bool
+
+
+_REPLAYED = (("croupier-replayed", "1"),)
+
+
+def _told(context: Any, recorded: Recorded) -> wallet_pb2.Result:
+    if recorded.replayed:
+        context.set_trailing_metadata(_REPLAYED)
+    return recorded.result
 
 
 def _content(request: Message) -> bytes:

@@ -30,6 +30,7 @@ def calls(token: str) -> dict[str, Any]:
         "GetPlayerBalance": provider_service_pb2.GetPlayerBalanceRequest(session_token=token),
         "PlaceBet": factory.bet(token),
         "PayWin": factory.win(token),
+        "PlaceAndSettle": factory.settled_bet(token),
         "RollBack": factory.rollback(token, "t-1"),
         "EndRound": factory.round_end(token),
     }
@@ -191,6 +192,50 @@ async def test_win_reaches_the_ledger_with_its_bet(stocked: House) -> None:
     assert (movement.seq, movement.outcome, movement.balance) == (2, "APPLIED", euros(10_650))
 
 
+async def test_bet_with_its_win_reaches_the_ledger_in_one_call(stocked: House) -> None:
+    token = await stocked.launch()
+    request = factory.settled_bet(
+        token,
+        bet_transaction_id="t-1",
+        win_transaction_id="t-2",
+        round_id="r-7",
+        bet_amount=euros(100),
+        win_amount=euros(250),
+        end_round=True,
+    )
+    answer = await stocked.providers.PlaceAndSettle(request, metadata=ACME)
+    assert stocked.wallet.calls == ["BetWin"]
+    (asked,) = stocked.wallet.requests
+    assert (asked.source, asked.round_id) == ("acme", "r-7")
+    assert (asked.bet_transaction_id, asked.win_transaction_id) == ("t-1", "t-2")
+    assert (asked.player_id, asked.game_id) == (factory.PLAYER_ID, "plinko")
+    assert (asked.bet_amount, asked.win_amount) == (euros(100), euros(250))
+    assert asked.close_round
+    assert asked.wager_weight_bp == 5000
+    assert [(each.seq, each.outcome) for each in (answer.bet, answer.win)] == [
+        (1, "APPLIED"),
+        (2, "APPLIED"),
+    ]
+    assert (answer.bet.balance, answer.win.balance) == (euros(10_400), euros(10_650))
+    [found] = await stocked.followed()
+    assert (found.staked, found.won) == (euros(100), euros(250))
+    assert found.state == game_pb2.Round.STATE_COMPLETE
+
+
+async def test_bet_that_is_refused_with_its_win_tells_the_balance_before_both(
+    stocked: House,
+) -> None:
+    token = await stocked.launch()
+    request = factory.settled_bet(token, bet_amount=euros(10_001), win_amount=euros(20_000))
+    for _ in range(2):
+        assert await told(stocked.providers.PlaceAndSettle(request, metadata=ACME)) == (
+            grpc.StatusCode.FAILED_PRECONDITION,
+            "INSUFFICIENT_FUNDS",
+            {"available_minor_units": "10000"},
+        )
+    assert await stocked.followed() == []
+
+
 async def test_rollback_reaches_the_ledger_with_its_original(stocked: House) -> None:
     token = await stocked.launch()
     await stocked.place_bet(token, transaction_id="t-1")
@@ -270,6 +315,9 @@ async def test_amount_in_another_currency_is_refused(stocked: House) -> None:
     assert await told(stocked.place_bet(token, amount=dollars)) == expected
     win = factory.win(token, amount=dollars)
     assert await told(stocked.providers.PayWin(win, metadata=ACME)) == expected
+    for amounts in ({"bet_amount": dollars}, {"win_amount": dollars}):
+        settled = factory.settled_bet(token, **amounts)
+        assert await told(stocked.providers.PlaceAndSettle(settled, metadata=ACME)) == expected
     back = factory.rollback(token, "t-1", amount=dollars)
     assert await told(stocked.providers.RollBack(back, metadata=ACME)) == expected
     assert stocked.wallet.calls == []
@@ -320,6 +368,29 @@ async def test_bet_that_breaks_the_contract_is_refused(
     assert stocked.wallet.calls == []
 
 
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"bet_transaction_id": ""}, "bet_transaction_id"),
+        ({"win_transaction_id": "t" * 129}, "win_transaction_id"),
+        ({"round_id": ""}, "round_id"),
+        ({"bet_amount": None}, "bet_amount"),
+        ({"win_amount": None}, "win_amount"),
+        ({"bet_amount": euros(-1)}, "bet_amount.minor_units"),
+        ({"win_amount": euros(10**15 + 1)}, "win_amount.minor_units"),
+    ],
+)
+async def test_bet_with_its_win_that_breaks_the_contract_is_refused(
+    stocked: House, changes: Any, field: str
+) -> None:
+    token = await stocked.launch()
+    request = factory.settled_bet(token, **changes)
+    code, reason, metadata = await told(stocked.providers.PlaceAndSettle(request, metadata=ACME))
+    assert (code, reason) == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST")
+    assert metadata == {"fields": field}
+    assert stocked.wallet.calls == []
+
+
 # What becomes of a session that is over.
 
 
@@ -334,7 +405,10 @@ async def test_new_bet_in_a_session_that_is_over_is_refused(
     await end(stocked)
     before = stocked.wallet.calls.count("Bet")
     assert await told(stocked.place_bet(token)) == expected
+    settled = factory.settled_bet(token)
+    assert await told(stocked.providers.PlaceAndSettle(settled, metadata=ACME)) == expected
     assert stocked.wallet.calls.count("Bet") == before
+    assert stocked.wallet.calls.count("BetWin") == 0
 
 
 @pytest.mark.parametrize("end", [logged_out, launched_again, expired, disabled])
@@ -361,6 +435,7 @@ async def test_replay_gets_the_first_answer_also_after_the_session(
     requests = [
         ("PlaceBet", bet),
         ("PayWin", factory.win(token)),
+        ("PlaceAndSettle", factory.settled_bet(token)),
         ("RollBack", factory.rollback(token, bet.transaction_id)),
         ("EndRound", factory.round_end(token)),
     ]
@@ -370,6 +445,21 @@ async def test_replay_gets_the_first_answer_also_after_the_session(
         call = getattr(stocked.providers, name)(request, metadata=ACME)
         assert await call == answer, name
         assert ("croupier-replayed", "1") in tuple(await call.trailing_metadata()), name
+
+
+@pytest.mark.parametrize("end", [logged_out, launched_again, expired, disabled])
+async def test_win_of_a_recorded_bet_is_paid_with_it_after_the_session(
+    stocked: House, end: Any
+) -> None:
+    token = await stocked.launch()
+    settled = factory.settled_bet(token)
+    await stocked.place_bet(token, transaction_id=settled.bet_transaction_id)
+    await end(stocked)
+    call = stocked.providers.PlaceAndSettle(settled, metadata=ACME)
+    answer = await call
+    assert (answer.bet.outcome, answer.win.outcome) == ("APPLIED", "APPLIED")
+    assert answer.win.balance == euros(10_650)
+    assert ("croupier-replayed", "1") not in tuple(await call.trailing_metadata())
 
 
 @pytest.mark.parametrize("end", [logged_out, launched_again, expired, disabled])

@@ -18,6 +18,7 @@ from services.game.domain import (
     ProviderId,
     Rollback,
     RoundEnd,
+    SettledBet,
     TransactionId,
     Win,
 )
@@ -94,6 +95,27 @@ class WalletClient:
             session,
         )
 
+    async def bet_win(self, play: Play, settled: SettledBet) -> tuple[Movement, Movement]:
+        """Takes a stake and pays its win, or neither."""
+        session = play.session
+        response, replayed = await self._call(
+            self._stub.BetWin,
+            wallet_service_pb2.BetWinRequest(
+                source=session.provider_id,
+                bet_transaction_id=settled.bet_transaction_id,
+                win_transaction_id=settled.win_transaction_id,
+                player_id=session.player_id,
+                bet_amount=_money_message(settled.bet_amount),
+                win_amount=_money_message(settled.win_amount),
+                round_id=settled.provider_round_id,
+                game_id=session.game_id,
+                close_round=settled.end_round,
+                wager_weight_bp=play.wager_weight_bp,
+            ),
+        )
+        bet = _movement(response.bet, session, replayed=replayed)
+        return bet, _movement(response.win, session, replayed=replayed)
+
     async def roll_back(self, session: GameSession, rollback: Rollback) -> Movement:
         """Reverses a bet or a win, or bars it."""
         return await self._move(
@@ -167,20 +189,14 @@ class WalletClient:
         request: Message,
         session: GameSession,
     ) -> Movement:
+        response, replayed = await self._call(method, request)
+        return _movement(response.result, session, replayed=replayed)
+
+    async def _call(self, method: Any, request: Message) -> tuple[Any, bool]:
+        """Returns an answer, and whether it was a stored one."""
         noted = _Noted(method)
         response = await self.peer.call(cast("_Method", noted), request)
-        result: wallet_pb2.Result = response.result
-        available = result.available_after
-        return Movement(
-            seq=result.seq,
-            outcome=wallet_pb2.Outcome.Name(result.outcome).removeprefix(_OUTCOME_PREFIX),
-            balance=Money(
-                session.currency_code, available.cash_minor_units + available.bonus_minor_units
-            ),
-            # By integers: a Timestamp has nanoseconds, a datetime does not.
-            create_time=from_micros(result.create_time.ToMicroseconds()),
-            replayed=await noted.was_replayed(),
-        )
+        return response, await noted.was_replayed()
 
 
 class _Noted:
@@ -198,6 +214,20 @@ class _Noted:
         """Tells whether the answer was a stored one."""
         # As a tuple: `in` of gRPC's own type looks for a key.
         return _REPLAYED in tuple(await self._call.trailing_metadata() or ())
+
+
+def _movement(result: wallet_pb2.Result, session: GameSession, *, replayed: bool) -> Movement:
+    available = result.available_after
+    return Movement(
+        seq=result.seq,
+        outcome=wallet_pb2.Outcome.Name(result.outcome).removeprefix(_OUTCOME_PREFIX),
+        balance=Money(
+            session.currency_code, available.cash_minor_units + available.bonus_minor_units
+        ),
+        # By integers: a Timestamp has nanoseconds, a datetime does not.
+        create_time=from_micros(result.create_time.ToMicroseconds()),
+        replayed=replayed,
+    )
 
 
 def _money_message(money: Money) -> money_pb2.Money:

@@ -13,6 +13,8 @@ from services.game.domain import (
     Rollback,
     RoundEnd,
     SessionToken,
+    SettledBet,
+    TransactionId,
     Win,
     check_bet,
     check_currency,
@@ -87,13 +89,30 @@ class Movements:
         """
         play = await self._play(provider_id, token)
         check_currency(play.session, bet.amount)
-        try:
-            check_bet(play, now=self._clock.now())
-        except (SessionEndedError, SessionExpiredError, GameDisabledError):
-            # A key that is recorded can move nothing any more, so it is safe to pass it on.
-            if not await self._wallet.has_bet(provider_id, bet.transaction_id):
-                raise
+        await self._check_bet(play, bet.transaction_id)
         return await self._wallet.bet(play, bet)
+
+    async def place_and_settle(
+        self, provider_id: ProviderId, token: SessionToken, settled: SettledBet
+    ) -> tuple[Movement, Movement]:
+        """Takes a stake and pays its win, or neither. The session must admit a bet.
+
+        If the ledger has recorded the bet, it is answered again as in `place_bet`, and its win is
+        paid at any time, as in `pay_win`.
+
+        Raises:
+            SessionNotFoundError: The token is unknown, or another provider's.
+            CurrencyMismatchError: The stake or the win is not in the session's currency.
+            SessionEndedError: A logout or another launch ended the session.
+            SessionExpiredError: The session is too old.
+            GameDisabledError: An operator disabled the game.
+            RemoteError: The Wallet refuses.
+        """
+        play = await self._play(provider_id, token)
+        for amount in (settled.bet_amount, settled.win_amount):
+            check_currency(play.session, amount)
+        await self._check_bet(play, settled.bet_transaction_id)
+        return await self._wallet.bet_win(play, settled)
 
     async def pay_win(self, provider_id: ProviderId, token: SessionToken, win: Win) -> Movement:
         """Pays a win, at any time: what is owed is paid.
@@ -133,6 +152,14 @@ class Movements:
         """
         session = (await self._play(provider_id, token)).session
         return await self._wallet.close_round(session, end)
+
+    async def _check_bet(self, play: Play, transaction_id: TransactionId) -> None:
+        try:
+            check_bet(play, now=self._clock.now())
+        except (SessionEndedError, SessionExpiredError, GameDisabledError):
+            # A key that is recorded can move nothing any more, so it is safe to pass it on.
+            if not await self._wallet.has_bet(play.session.provider_id, transaction_id):
+                raise
 
     async def _play(self, provider_id: ProviderId, token: SessionToken) -> Play:
         hashed = token_hash(token)

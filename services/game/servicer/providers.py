@@ -13,6 +13,7 @@ from services.game.domain import (
     Rollback,
     RoundEnd,
     SessionToken,
+    SettledBet,
     TransactionId,
     Win,
 )
@@ -95,6 +96,26 @@ class ProviderServicer(provider_service_pb2_grpc.ProviderServiceServicer):
             ),
         )
         return provider_service_pb2.PayWinResponse(movement=_told(movement, context))
+
+    async def PlaceAndSettle(
+        self, request: provider_service_pb2.PlaceAndSettleRequest, context: Any
+    ) -> provider_service_pb2.PlaceAndSettleResponse:
+        """Takes a stake and pays its win."""
+        bet, win = await self._movements.place_and_settle(
+            _provider_id(),
+            SessionToken(request.session_token),
+            SettledBet(
+                bet_transaction_id=TransactionId(request.bet_transaction_id),
+                win_transaction_id=TransactionId(request.win_transaction_id),
+                provider_round_id=ProviderRoundId(request.round_id),
+                bet_amount=money_of(request.bet_amount),
+                win_amount=money_of(request.win_amount),
+                end_round=request.end_round,
+            ),
+        )
+        return provider_service_pb2.PlaceAndSettleResponse(
+            bet=_told(bet, context), win=_told(win, context)
+        )
 
     async def RollBack(
         self, request: provider_service_pb2.RollBackRequest, context: Any

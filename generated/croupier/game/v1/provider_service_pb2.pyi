@@ -249,6 +249,86 @@ class PayWinResponse(_message.Message):
 Global___PayWinResponse: _TypeAlias = PayWinResponse  # noqa: Y015
 
 @_typing.final
+class PlaceAndSettleRequest(_message.Message):
+    """Asks to take a stake and to pay its win."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SESSION_TOKEN_FIELD_NUMBER: _builtins.int
+    BET_TRANSACTION_ID_FIELD_NUMBER: _builtins.int
+    WIN_TRANSACTION_ID_FIELD_NUMBER: _builtins.int
+    ROUND_ID_FIELD_NUMBER: _builtins.int
+    BET_AMOUNT_FIELD_NUMBER: _builtins.int
+    WIN_AMOUNT_FIELD_NUMBER: _builtins.int
+    END_ROUND_FIELD_NUMBER: _builtins.int
+    session_token: _builtins.str
+    """The token that came with the launch."""
+    bet_transaction_id: _builtins.str
+    """Your id of the bet: 1 to 128 printable ASCII characters, unique for you."""
+    win_transaction_id: _builtins.str
+    """Your id of the win: 1 to 128 printable ASCII characters, unique for you."""
+    round_id: _builtins.str
+    """Your id of the round: 1 to 128 printable ASCII characters."""
+    end_round: _builtins.bool
+    """Ends the round with the win."""
+    @_builtins.property
+    def bet_amount(self) -> _money_pb2.Money:
+        """The stake, 0 or more, in the currency of the session."""
+
+    @_builtins.property
+    def win_amount(self) -> _money_pb2.Money:
+        """The win, 0 or more, in the currency of the session. 0 is a loss."""
+
+    def __init__(
+        self,
+        *,
+        session_token: _builtins.str = ...,
+        bet_transaction_id: _builtins.str = ...,
+        win_transaction_id: _builtins.str = ...,
+        round_id: _builtins.str = ...,
+        bet_amount: _money_pb2.Money | None = ...,
+        win_amount: _money_pb2.Money | None = ...,
+        end_round: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["bet_amount", b"bet_amount", "win_amount", b"win_amount"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bet_amount", b"bet_amount", "bet_transaction_id", b"bet_transaction_id", "end_round", b"end_round", "round_id", b"round_id", "session_token", b"session_token", "win_amount", b"win_amount", "win_transaction_id", b"win_transaction_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PlaceAndSettleRequest: _TypeAlias = PlaceAndSettleRequest  # noqa: Y015
+
+@_typing.final
+class PlaceAndSettleResponse(_message.Message):
+    """The stake is taken and the win is paid."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BET_FIELD_NUMBER: _builtins.int
+    WIN_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def bet(self) -> _game_pb2.Movement:
+        """Our record of the bet."""
+
+    @_builtins.property
+    def win(self) -> _game_pb2.Movement:
+        """Our record of the win; its balance is the one after both."""
+
+    def __init__(
+        self,
+        *,
+        bet: _game_pb2.Movement | None = ...,
+        win: _game_pb2.Movement | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["bet", b"bet", "win", b"win"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bet", b"bet", "win", b"win"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PlaceAndSettleResponse: _TypeAlias = PlaceAndSettleResponse  # noqa: Y015
+
+@_typing.final
 class RollBackRequest(_message.Message):
     """Asks to reverse a bet or a win."""
 

@@ -26,7 +26,8 @@ if _version_not_supported:
 
 
 class ProviderServiceStub:
-    """The seamless wallet of a provider: authenticate, read the balance, bet, win, roll back, end.
+    """The seamless wallet of a provider: authenticate, read the balance, bet, win, both in one, roll back,
+    end.
 
     Send the API key as metadata or header `x-api-key`, over TLS. Give every call a deadline of a few seconds.
     Each movement has your `transaction_id`, which is its idempotency key: after UNAVAILABLE,
@@ -64,6 +65,11 @@ class ProviderServiceStub:
                 request_serializer=croupier_dot_game_dot_v1_dot_provider__service__pb2.PayWinRequest.SerializeToString,
                 response_deserializer=croupier_dot_game_dot_v1_dot_provider__service__pb2.PayWinResponse.FromString,
                 _registered_method=True)
+        self.PlaceAndSettle = channel.unary_unary(
+                '/croupier.game.v1.ProviderService/PlaceAndSettle',
+                request_serializer=croupier_dot_game_dot_v1_dot_provider__service__pb2.PlaceAndSettleRequest.SerializeToString,
+                response_deserializer=croupier_dot_game_dot_v1_dot_provider__service__pb2.PlaceAndSettleResponse.FromString,
+                _registered_method=True)
         self.RollBack = channel.unary_unary(
                 '/croupier.game.v1.ProviderService/RollBack',
                 request_serializer=croupier_dot_game_dot_v1_dot_provider__service__pb2.RollBackRequest.SerializeToString,
@@ -77,7 +83,8 @@ class ProviderServiceStub:
 
 
 class ProviderServiceServicer:
-    """The seamless wallet of a provider: authenticate, read the balance, bet, win, roll back, end.
+    """The seamless wallet of a provider: authenticate, read the balance, bet, win, both in one, roll back,
+    end.
 
     Send the API key as metadata or header `x-api-key`, over TLS. Give every call a deadline of a few seconds.
     Each movement has your `transaction_id`, which is its idempotency key: after UNAVAILABLE,
@@ -127,6 +134,22 @@ class ProviderServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PlaceAndSettle(self, request, context):
+        """Takes a stake and pays its win in one, for games whose result is known with the bet: both are
+        recorded, or neither is.
+
+        The stake is taken first, so the win cannot pay for it. They are two movements with an id each,
+        and either can be rolled back by its id. The session must admit a bet, as for `PlaceBet`. Repeat
+        the call with the same ids until it is answered. If it is refused, neither id can be used again.
+
+        Returns the errors of `PlaceBet`, the refusals of WalletService.BetWin with the balance before
+        both, and INVALID_ARGUMENT with INVALID_REQUEST if both have one id and that was not agreed with
+        the operator.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def RollBack(self, request, context):
         """Reverses a bet or a win, whole or in part. A rollback of an unknown id succeeds and bars the id
         for ever; if you want to be told, the operator can have it refused with REFERENCE_NOT_FOUND.
@@ -171,6 +194,11 @@ def add_ProviderServiceServicer_to_server(servicer, server):
                     request_deserializer=croupier_dot_game_dot_v1_dot_provider__service__pb2.PayWinRequest.FromString,
                     response_serializer=croupier_dot_game_dot_v1_dot_provider__service__pb2.PayWinResponse.SerializeToString,
             ),
+            'PlaceAndSettle': grpc.unary_unary_rpc_method_handler(
+                    servicer.PlaceAndSettle,
+                    request_deserializer=croupier_dot_game_dot_v1_dot_provider__service__pb2.PlaceAndSettleRequest.FromString,
+                    response_serializer=croupier_dot_game_dot_v1_dot_provider__service__pb2.PlaceAndSettleResponse.SerializeToString,
+            ),
             'RollBack': grpc.unary_unary_rpc_method_handler(
                     servicer.RollBack,
                     request_deserializer=croupier_dot_game_dot_v1_dot_provider__service__pb2.RollBackRequest.FromString,
@@ -190,7 +218,8 @@ def add_ProviderServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ProviderService:
-    """The seamless wallet of a provider: authenticate, read the balance, bet, win, roll back, end.
+    """The seamless wallet of a provider: authenticate, read the balance, bet, win, both in one, roll back,
+    end.
 
     Send the API key as metadata or header `x-api-key`, over TLS. Give every call a deadline of a few seconds.
     Each movement has your `transaction_id`, which is its idempotency key: after UNAVAILABLE,
@@ -300,6 +329,33 @@ class ProviderService:
             '/croupier.game.v1.ProviderService/PayWin',
             croupier_dot_game_dot_v1_dot_provider__service__pb2.PayWinRequest.SerializeToString,
             croupier_dot_game_dot_v1_dot_provider__service__pb2.PayWinResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PlaceAndSettle(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/croupier.game.v1.ProviderService/PlaceAndSettle',
+            croupier_dot_game_dot_v1_dot_provider__service__pb2.PlaceAndSettleRequest.SerializeToString,
+            croupier_dot_game_dot_v1_dot_provider__service__pb2.PlaceAndSettleResponse.FromString,
             options,
             channel_credentials,
             insecure,

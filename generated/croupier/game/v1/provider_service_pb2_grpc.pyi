@@ -27,7 +27,8 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class ProviderServiceStub:
-    """The seamless wallet of a provider: authenticate, read the balance, bet, win, roll back, end.
+    """The seamless wallet of a provider: authenticate, read the balance, bet, win, both in one, roll back,
+    end.
 
     Send the API key as metadata or header `x-api-key`, over TLS. Give every call a deadline of a few seconds.
     Each movement has your `transaction_id`, which is its idempotency key: after UNAVAILABLE,
@@ -65,6 +66,18 @@ class ProviderServiceStub:
 
     Returns UNAUTHENTICATED with SESSION_NOT_FOUND, and the refusals of WalletService.Win.
     """
+    PlaceAndSettle: _grpc.UnaryUnaryMultiCallable[_provider_service_pb2.PlaceAndSettleRequest, _provider_service_pb2.PlaceAndSettleResponse]
+    """Takes a stake and pays its win in one, for games whose result is known with the bet: both are
+    recorded, or neither is.
+
+    The stake is taken first, so the win cannot pay for it. They are two movements with an id each,
+    and either can be rolled back by its id. The session must admit a bet, as for `PlaceBet`. Repeat
+    the call with the same ids until it is answered. If it is refused, neither id can be used again.
+
+    Returns the errors of `PlaceBet`, the refusals of WalletService.BetWin with the balance before
+    both, and INVALID_ARGUMENT with INVALID_REQUEST if both have one id and that was not agreed with
+    the operator.
+    """
     RollBack: _grpc.UnaryUnaryMultiCallable[_provider_service_pb2.RollBackRequest, _provider_service_pb2.RollBackResponse]
     """Reverses a bet or a win, whole or in part. A rollback of an unknown id succeeds and bars the id
     for ever; if you want to be told, the operator can have it refused with REFERENCE_NOT_FOUND.
@@ -81,7 +94,8 @@ class ProviderServiceStub:
 
 @_typing.type_check_only
 class ProviderServiceAsyncStub(ProviderServiceStub):
-    """The seamless wallet of a provider: authenticate, read the balance, bet, win, roll back, end.
+    """The seamless wallet of a provider: authenticate, read the balance, bet, win, both in one, roll back,
+    end.
 
     Send the API key as metadata or header `x-api-key`, over TLS. Give every call a deadline of a few seconds.
     Each movement has your `transaction_id`, which is its idempotency key: after UNAVAILABLE,
@@ -116,6 +130,18 @@ class ProviderServiceAsyncStub(ProviderServiceStub):
 
     Returns UNAUTHENTICATED with SESSION_NOT_FOUND, and the refusals of WalletService.Win.
     """
+    PlaceAndSettle: _aio.UnaryUnaryMultiCallable[_provider_service_pb2.PlaceAndSettleRequest, _provider_service_pb2.PlaceAndSettleResponse]  # type: ignore[assignment]
+    """Takes a stake and pays its win in one, for games whose result is known with the bet: both are
+    recorded, or neither is.
+
+    The stake is taken first, so the win cannot pay for it. They are two movements with an id each,
+    and either can be rolled back by its id. The session must admit a bet, as for `PlaceBet`. Repeat
+    the call with the same ids until it is answered. If it is refused, neither id can be used again.
+
+    Returns the errors of `PlaceBet`, the refusals of WalletService.BetWin with the balance before
+    both, and INVALID_ARGUMENT with INVALID_REQUEST if both have one id and that was not agreed with
+    the operator.
+    """
     RollBack: _aio.UnaryUnaryMultiCallable[_provider_service_pb2.RollBackRequest, _provider_service_pb2.RollBackResponse]  # type: ignore[assignment]
     """Reverses a bet or a win, whole or in part. A rollback of an unknown id succeeds and bars the id
     for ever; if you want to be told, the operator can have it refused with REFERENCE_NOT_FOUND.
@@ -131,7 +157,8 @@ class ProviderServiceAsyncStub(ProviderServiceStub):
     """
 
 class ProviderServiceServicer(metaclass=_abc_1.ABCMeta):
-    """The seamless wallet of a provider: authenticate, read the balance, bet, win, roll back, end.
+    """The seamless wallet of a provider: authenticate, read the balance, bet, win, both in one, roll back,
+    end.
 
     Send the API key as metadata or header `x-api-key`, over TLS. Give every call a deadline of a few seconds.
     Each movement has your `transaction_id`, which is its idempotency key: after UNAVAILABLE,
@@ -187,6 +214,24 @@ class ProviderServiceServicer(metaclass=_abc_1.ABCMeta):
         """Pays a win; amount 0 is a loss.
 
         Returns UNAUTHENTICATED with SESSION_NOT_FOUND, and the refusals of WalletService.Win.
+        """
+
+    @_abc_1.abstractmethod
+    def PlaceAndSettle(
+        self,
+        request: _provider_service_pb2.PlaceAndSettleRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_provider_service_pb2.PlaceAndSettleResponse, _abc.Awaitable[_provider_service_pb2.PlaceAndSettleResponse]]:
+        """Takes a stake and pays its win in one, for games whose result is known with the bet: both are
+        recorded, or neither is.
+
+        The stake is taken first, so the win cannot pay for it. They are two movements with an id each,
+        and either can be rolled back by its id. The session must admit a bet, as for `PlaceBet`. Repeat
+        the call with the same ids until it is answered. If it is refused, neither id can be used again.
+
+        Returns the errors of `PlaceBet`, the refusals of WalletService.BetWin with the balance before
+        both, and INVALID_ARGUMENT with INVALID_REQUEST if both have one id and that was not agreed with
+        the operator.
         """
 
     @_abc_1.abstractmethod
