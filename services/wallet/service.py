@@ -6,7 +6,7 @@ from committed state beside it. One shard for now: its number is in every key an
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -197,8 +197,10 @@ class WalletService:
             OverloadedError: Too much waits already.
             UnavailableError: The ledger does not serve.
         """
-        with _invalid_as_request_error():
+        try:
             validation.check_units(list(batch))
+        except validation.InvalidOperationError as error:
+            raise _request_error(error) from None
         units = [self._unit(each) for each in batch]
         futures = self._writer.submit_all(units, deadline=_deadline(timeout_s))
         ended = await asyncio.gather(*futures, return_exceptions=True)
@@ -228,8 +230,10 @@ class WalletService:
             InvalidRequestError: The kind is missing, and the source has such ids.
             UnavailableError: The ledger does not serve.
         """
-        with _invalid_as_request_error():
+        try:
             lookup = lookup_of(key, kind, self._writer.policies)
+        except validation.InvalidOperationError as error:
+            raise _request_error(error) from None
         answers = await self._writer.submit(Unit(lookup=lookup))
         if not answers or isinstance(answers[0], Reused):
             raise TransferNotFoundError(source=key.source, transaction_id=key.id)
@@ -337,8 +341,10 @@ class WalletService:
         await self._notifier.wait_beyond(seq - 1)
 
     def _unit(self, operation: Operation | Group) -> Unit:
-        with _invalid_as_request_error():
+        try:
             return unit_of(operation, self._writer.policies)
+        except validation.InvalidOperationError as error:
+            raise _request_error(error) from None
 
     async def _sweep(self) -> None:
         """Wakes idle players whose holds or bonuses are due; the writer does the rest.
@@ -372,9 +378,5 @@ def _reused(reused: Reused) -> KeyReusedError:
     return KeyReusedError(source=key.source, transaction_id=key.id, fields=reused.fields)
 
 
-@contextlib.contextmanager
-def _invalid_as_request_error() -> Iterator[None]:
-    try:
-        yield
-    except validation.InvalidOperationError as error:
-        raise InvalidRequestError({error.field: error.rule}) from None
+def _request_error(error: validation.InvalidOperationError) -> InvalidRequestError:
+    return InvalidRequestError({error.field: error.rule})
