@@ -60,9 +60,13 @@ async def test_call_to_a_psp_does_not_outlive_the_call_that_made_it(house: House
     async with house.open(psp_timeout=timedelta(seconds=30)) as cashier:
         house.psp.faults[ALL] = hangs
         begun = time.monotonic()
-        refused = await refused_deposit(cashier, timeout=0.5)
-        assert refused.code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
-        await until(lambda: bool(house.psp.asked) and house.psp.under_way == 0)
+        calling = asyncio.create_task(refused_deposit(cashier, timeout=3))
+        await until(lambda: house.psp.under_way == 1)
+        assert (await calling).code in (
+            grpc.StatusCode.UNAVAILABLE,
+            grpc.StatusCode.DEADLINE_EXCEEDED,
+        )
+        await until(lambda: house.psp.under_way == 0)
         assert time.monotonic() - begun < 20
 
 

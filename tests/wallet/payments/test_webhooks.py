@@ -149,6 +149,19 @@ async def test_time_of_a_signature_that_is_none_is_refused(cashier: Cashier, mom
     assert refused.metadata == {"psp": "sandbox"}
 
 
+@pytest.mark.parametrize("early", [-1, 1])
+async def test_signature_is_good_for_five_minutes_either_way(house: House, early: int) -> None:
+    async with house.open() as cashier:
+        body = cashier.event(await cashier.create(), "payment.succeeded")
+        now = int(cashier.now())
+        late = signed(body, at=now + 301 * early)
+        refused = await refusal(cashier.deliver(body, signature=late))
+        assert refused.reason == "ERROR_REASON_WEBHOOK_REFUSED"
+        assert await cashier.cash() == 0
+        await cashier.deliver(body, signature=signed(body, at=now + 300 * early))
+        assert await cashier.cash() == 5_000
+
+
 MALFORMED: dict[str, dict[str, Any]] = {
     "amount a text": {"amount_minor_units": "5000"},
     "amount a fraction": {"amount_minor_units": 5_000.0},
