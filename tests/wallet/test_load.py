@@ -121,7 +121,7 @@ class Memory:
             return request, first, True
         other = type(request)()
         other.CopyFrom(request)
-        if hasattr(other, "amount"):
+        if other.HasField("amount"):
             other.amount.minor_units += 1
         else:
             other.game_id = "other"
