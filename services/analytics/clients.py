@@ -8,7 +8,7 @@ from croupier.wallet.v1 import wallet_pb2
 
 from services.analytics.domain import Booking, Fact, Movement, RoundEnd, RoundKey
 from services.kit.clients import Peer
-from services.kit.clock import from_micros
+from services.kit.clock import from_timestamp
 from services.kit.feed import FEED_SERVICE
 from services.kit.tls import Identity
 
@@ -76,8 +76,7 @@ def _booking(transfer: wallet_pb2.Transfer) -> Booking | None:
     change = transfer.cash_change_minor_units + transfer.bonus_change_minor_units
     return Booking(
         movement=movement,
-        # By integers: a Timestamp has nanoseconds, a datetime does not.
-        time=from_micros(result.create_time.ToMicroseconds()),
+        time=from_timestamp(result.create_time),
         currency_code=result.currency_code,
         game_id=transfer.game_id,
         round_key=_round_key(transfer),

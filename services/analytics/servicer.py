@@ -3,11 +3,10 @@
 from typing import Any
 
 from croupier.analytics.v1 import analytics_pb2, analytics_service_pb2, analytics_service_pb2_grpc
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from services.analytics.domain import Activity, ActivityQuery, Span
 from services.analytics.service import AnalyticsService
-from services.kit.clock import from_micros, to_micros
+from services.kit.clock import from_timestamp, to_timestamp
 
 SPANS = {
     analytics_pb2.GRANULARITY_UNSPECIFIED: None,
@@ -31,8 +30,8 @@ class AnalyticsServicer(analytics_service_pb2_grpc.AnalyticsServiceServicer):
         del context
         report = await self._service.query_game_activity(
             ActivityQuery(
-                start=from_micros(request.start_time.ToMicroseconds()),
-                end=from_micros(request.end_time.ToMicroseconds()),
+                start=from_timestamp(request.start_time),
+                end=from_timestamp(request.end_time),
                 span=SPANS[request.granularity],
                 by_game=analytics_pb2.DIMENSION_GAME in request.dimensions,
                 by_provider=analytics_pb2.DIMENSION_PROVIDER in request.dimensions,
@@ -41,20 +40,17 @@ class AnalyticsServicer(analytics_service_pb2_grpc.AnalyticsServiceServicer):
                 currency_code=request.currency_code,
             )
         )
-        response = analytics_service_pb2.QueryGameActivityResponse(
-            activities=map(_activity, report.activities)
+        follow_time = report.follow_time
+        return analytics_service_pb2.QueryGameActivityResponse(
+            activities=map(_activity, report.activities),
+            follow_time=None if follow_time is None else to_timestamp(follow_time),
         )
-        if report.follow_time is not None:
-            response.follow_time.FromMicroseconds(to_micros(report.follow_time))
-        return response
 
 
 def _activity(activity: Activity) -> analytics_pb2.GameActivity:
     group, figures = activity.group, activity.figures
-    bucket_time = Timestamp()
-    bucket_time.FromMicroseconds(to_micros(group.bucket_time))
     return analytics_pb2.GameActivity(
-        bucket_time=bucket_time,
+        bucket_time=to_timestamp(group.bucket_time),
         currency_code=group.currency_code,
         provider_id=group.provider_id,
         game_id=group.game_id,

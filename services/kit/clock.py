@@ -4,6 +4,8 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
+from google.protobuf.timestamp_pb2 import Timestamp
+
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 
@@ -46,3 +48,20 @@ def to_micros(moment: datetime) -> int:
 def from_micros(micros: int) -> datetime:
     """Returns the aware UTC datetime that is `micros` microseconds after the Unix epoch."""
     return EPOCH + timedelta(microseconds=micros)
+
+
+def to_timestamp(moment: datetime) -> Timestamp:
+    """Renders a moment for a message, exactly."""
+    timestamp = Timestamp()
+    timestamp.FromMicroseconds(to_micros(moment))
+    return timestamp
+
+
+def from_timestamp(timestamp: Timestamp) -> datetime:
+    """Reads a moment from a message. What is finer than a microsecond is cut off, not rounded.
+
+    Raises:
+        OverflowError: The calendar does not reach so far.
+    """
+    # By integers: a Timestamp has nanoseconds, a datetime does not.
+    return from_micros(timestamp.ToMicroseconds())

@@ -13,7 +13,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from services.kit import tokens
 from services.kit.call import caller
-from services.kit.clock import from_micros
+from services.kit.clock import from_micros, to_timestamp
 from services.security.domain.api_keys import ApiKey, ApiKeyId
 from services.security.domain.credentials import SubjectId
 from services.security.domain.recovery import Operator
@@ -273,11 +273,7 @@ def _api_key(api_key: ApiKey) -> security_pb2.ApiKey:
 
 
 def _timestamp(moment: datetime | None) -> Timestamp | None:
-    if moment is None:
-        return None
-    timestamp = Timestamp()
-    timestamp.FromDatetime(moment)
-    return timestamp
+    return None if moment is None else to_timestamp(moment)
 
 
 def _moment(timestamp: Timestamp) -> datetime:

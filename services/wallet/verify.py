@@ -67,7 +67,6 @@ class Audit:
         self._auditing = Auditing(database, shard=shard)
         self._shard = shard
         self._head = Anchor(0, GENESIS)
-        self._last_time = 0
         self._last_epoch = 0
         self.history = History(shard)
         self.caches: Caches | None = None

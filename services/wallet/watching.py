@@ -5,10 +5,9 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from datetime import timedelta
 
 from croupier.wallet.v1 import wallet_service_pb2
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from services.kit.call import Caller
-from services.kit.clock import Clock
+from services.kit.clock import Clock, to_timestamp
 from services.wallet.messages import balance_message
 from services.wallet.store import Balance
 
@@ -78,6 +77,4 @@ class BalanceStreams:
         return _AGE_MAX, _End.CAUSE_MAX_AGE
 
     def _sign_of_life(self) -> wallet_service_pb2.Heartbeat:
-        time = Timestamp()
-        time.FromDatetime(self._clock.now())
-        return wallet_service_pb2.Heartbeat(time=time)
+        return wallet_service_pb2.Heartbeat(time=to_timestamp(self._clock.now()))

@@ -8,7 +8,6 @@ from typing import Any
 import grpc
 from croupier.analytics.v1 import analytics_pb2, analytics_service_pb2, analytics_service_pb2_grpc
 from croupier.event.v1 import feed_service_pb2_grpc
-from croupier.security.v1 import security_service_pb2, security_service_pb2_grpc
 
 from scripts.mesh.pki import DevelopmentAuthority
 from services.analytics.__main__ import build
@@ -16,33 +15,18 @@ from services.analytics.settings import Settings
 from services.kit.feed import FeedServicer
 from services.kit.server import Server
 from services.kit.settings import ServerSettings
-from services.kit.tokens import token_authenticators
 from tests.analytics.ledger import Ledger, Row
 from tests.conftest import Connect
 from tests.kit.clock import ManualClock
+from tests.kit.security import start_keys
 from tests.kit.tokens import TokenIssuer
 from tests.kit.waiting import until
 
 MINUTE = analytics_pb2.GRANULARITY_MINUTE
 HOUR = analytics_pb2.GRANULARITY_HOUR
 DAY = analytics_pb2.GRANULARITY_DAY
-WHOLE = analytics_pb2.GRANULARITY_UNSPECIFIED
 GAME = analytics_pb2.DIMENSION_GAME
 PROVIDER = analytics_pb2.DIMENSION_PROVIDER
-
-
-class SecurityDouble(security_service_pb2_grpc.SecurityServiceServicer):
-    """Publishes the keys of the tests' tokens."""
-
-    def __init__(self, tokens: TokenIssuer) -> None:
-        self._tokens = tokens
-
-    async def GetJwks(self, request: Any, context: Any) -> Any:
-        del request, context
-        response = security_service_pb2.GetJwksResponse()
-        for key in (await self._tokens.fetch_keys())["keys"]:
-            response.keys.add(**{name: key[name] for name in ("kty", "crv", "x", "y", "kid")})
-        return response
 
 
 def request(start: datetime, end: datetime, **fields: Any) -> Any:
@@ -87,21 +71,13 @@ class House:
         self.connect = connect
         self.stack = stack
         self.ledger = Ledger(clock)
-        self.security_port = 0
+        self.security_address = ""
         self.ledger_port = 0
         self.channel: grpc.aio.Channel
         self.ledger_server: Server
 
     async def open_neighbours(self) -> None:
-        security = Server(
-            ServerSettings(**self._identity("security")),
-            authenticators=token_authenticators(self.tokens.fetch_keys),
-        )
-        security.add(
-            security_service_pb2_grpc.add_SecurityServiceServicer_to_server,
-            SecurityDouble(self.tokens),  # type: ignore[abstract] # it has what is called here
-        )
-        self.security_port = await self._start(security)
+        self.security_address = await start_keys(self.authority, self.tokens, self.stack)
         await self.open_ledger()
 
     async def open_ledger(self) -> Server:
@@ -130,7 +106,7 @@ class House:
         return Settings(
             **self._identity("analytics"),
             database_url=self.database_url,
-            security_address=f"127.0.0.1:{self.security_port}",
+            security_address=self.security_address,
             wallet_address=f"127.0.0.1:{self.ledger_port}",
         )
 

@@ -10,7 +10,7 @@ import grpc
 from croupier.event.v1.event_pb2 import Event
 from croupier.game.v1 import launch_service_pb2, launch_service_pb2_grpc
 from croupier.player.v1 import player_service_pb2, player_service_pb2_grpc
-from croupier.security.v1 import security_service_pb2, security_service_pb2_grpc
+from croupier.security.v1 import security_service_pb2
 from croupier.wallet.v1 import wallet_pb2, wallet_service_pb2, wallet_service_pb2_grpc
 from google.protobuf.message import Message
 
@@ -20,6 +20,7 @@ from services.kit.errors import RemoteError, UnavailableError
 from services.kit.feed import Head
 from services.kit.ids import new_id
 from tests.factories.game import GAME_ID, PROVIDER_ID
+from tests.kit.security import KeysDouble
 from tests.kit.tokens import TokenIssuer
 
 
@@ -52,23 +53,17 @@ class PlayerDouble(player_service_pb2_grpc.PlayerServiceServicer):
         return response
 
 
-class SecurityDouble(security_service_pb2_grpc.SecurityServiceServicer):
+class SecurityDouble(KeysDouble):
     """Knows the keys of access tokens and some API keys."""
 
     def __init__(self, tokens: TokenIssuer) -> None:
-        self._tokens = tokens
+        super().__init__(tokens)
         self.api_keys = {"acme-key": PROVIDER_ID, "bolt-key": "bolt"}
         self.expire_seconds: int | None = None
         self.failure: Exception | None = None
         self.entered = asyncio.Event()
         self.held: asyncio.Event | None = None
         self.verified = 0
-
-    async def GetJwks(self, request: Any, context: Any) -> Any:
-        response = security_service_pb2.GetJwksResponse()
-        for key in (await self._tokens.fetch_keys())["keys"]:
-            response.keys.add(**{name: key[name] for name in ("kty", "crv", "x", "y", "kid")})
-        return response
 
     async def VerifyApiKey(self, request: Any, context: Any) -> Any:
         self.verified += 1

@@ -1,8 +1,7 @@
 import asyncio
 import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -13,7 +12,6 @@ from sqlalchemy import delete, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from scripts.mesh.pki import DevelopmentAuthority
 from services.kit import migrations, telemetry
 from services.kit.database import Database
 from services.kit.errors import DETAILS_KEY, error_info_of
@@ -28,40 +26,12 @@ from tests.kit.feeds import (
     cancelled,
     crash,
     handled,
-    new_database,
     record_handled,
     running,
 )
 from tests.kit.waiting import until
 
 LONG = timedelta(seconds=60)
-
-
-@pytest.fixture
-async def database(engine_name: str, tmp_path: Path) -> AsyncIterator[Database]:
-    made = await new_database(engine_name, tmp_path)
-    yield made
-    await made.close()
-
-
-@pytest.fixture
-async def own(engine_name: str, tmp_path: Path) -> AsyncIterator[Database]:
-    """The database of whoever follows."""
-    made = await new_database(engine_name, tmp_path)
-    yield made
-    await made.close()
-
-
-@pytest.fixture
-def log(database: Database, clock: ManualClock) -> Log:
-    return Log(database, clock=clock)
-
-
-@pytest.fixture
-async def feeds(authority: DevelopmentAuthority, clock: ManualClock) -> AsyncIterator[Feeds]:
-    made = Feeds(authority, clock)
-    yield made
-    await made.close()
 
 
 async def committed(log: Log) -> Sequence[Event]:

@@ -2,10 +2,9 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -31,7 +30,6 @@ from tests.kit.feeds import (
     Log,
     cancelled,
     handled,
-    new_database,
     record_handled,
     running,
 )
@@ -41,33 +39,6 @@ from tests.kit.waiting import until
 HOUR = timedelta(hours=1)
 # Short enough that a follower says often how far it is.
 BRIEF = timedelta(milliseconds=50)
-
-
-@pytest.fixture
-async def database(engine_name: str, tmp_path: Path) -> AsyncIterator[Database]:
-    made = await new_database(engine_name, tmp_path)
-    yield made
-    await made.close()
-
-
-@pytest.fixture
-async def own(engine_name: str, tmp_path: Path) -> AsyncIterator[Database]:
-    """The database of whoever follows."""
-    made = await new_database(engine_name, tmp_path)
-    yield made
-    await made.close()
-
-
-@pytest.fixture
-def log(database: Database, clock: ManualClock) -> Log:
-    return Log(database, clock=clock)
-
-
-@pytest.fixture
-async def feeds(authority: DevelopmentAuthority, clock: ManualClock) -> AsyncIterator[Feeds]:
-    made = Feeds(authority, clock)
-    yield made
-    await made.close()
 
 
 async def subscribe(channel: grpc.aio.Channel, after_seq: int) -> Any:

@@ -1,7 +1,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from typing import Any
@@ -65,9 +65,6 @@ class PostingDouble(posting_service_pb2_grpc.PostingServiceServicer):
     async def PostStream(self, requests: AsyncIterator[Any], context: Any) -> AsyncIterator[Any]:
         async for request in requests:
             yield posting_service_pb2.PostStreamResponse(tag=request.tag)
-
-
-Serving = Callable[..., Awaitable[int]]
 
 
 @pytest.fixture

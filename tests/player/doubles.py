@@ -8,16 +8,16 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import grpc
-from croupier.security.v1 import security_service_pb2, security_service_pb2_grpc
+from croupier.security.v1 import security_service_pb2
 from croupier.wallet.v1 import (
     back_office_pb2,
     wallet_pb2,
     wallet_service_pb2,
     wallet_service_pb2_grpc,
 )
-from google.protobuf.json_format import ParseDict
 
 from services.kit.errors import RemoteError, ServiceError, UnavailableError
+from tests.kit.security import KeysDouble
 from tests.kit.tokens import TokenIssuer
 
 # gRPC itself tries so often; a fault that a caller shall see lasts as long.
@@ -71,18 +71,14 @@ class Faults:
         return answer
 
 
-class SecurityDouble(security_service_pb2_grpc.SecurityServiceServicer):
+class SecurityDouble(KeysDouble):
     """Keeps credentials as the contract says."""
 
     def __init__(self, tokens: TokenIssuer) -> None:
+        super().__init__(tokens)
         self.faults = Faults()
         self.credentials: dict[str, tuple[str, str]] = {}
         self.ended: list[str] = []
-        self._tokens = tokens
-
-    async def GetJwks(self, request: Any, context: Any) -> Any:
-        keys = dict(await self._tokens.fetch_keys())
-        return ParseDict(keys, security_service_pb2.GetJwksResponse(), ignore_unknown_fields=True)
 
     async def CreateCredential(self, request: Any, context: Any) -> Any:
         def create() -> Any:

@@ -1,10 +1,16 @@
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
+from scripts.mesh.pki import DevelopmentAuthority
 from services.kit.database import Database
 from services.wallet.service import WalletService
+from tests.conftest import Connect, Templates
 from tests.kit.clock import ManualClock
+from tests.kit.tokens import TokenIssuer
+from tests.wallet.running import RunningWallet, running_wallet, shared_wallet
 from tests.wallet.teller import Teller
 
 
@@ -51,3 +57,45 @@ async def ledger(wallet_url: str, clock: ManualClock) -> AsyncIterator[Database]
     database = Database(wallet_url, schema="wallet")
     yield database
     await database.close()
+
+
+@pytest.fixture
+async def wallet(
+    authority: DevelopmentAuthority,
+    tokens: TokenIssuer,
+    connect: Connect,
+    database_url: Callable[[str], str],
+    tmp_path: Path,
+) -> AsyncIterator[RunningWallet]:
+    """The whole service, for one test."""
+    async with running_wallet(
+        authority=authority,
+        tokens=tokens,
+        connect=connect,
+        database_url=database_url,
+        folder=tmp_path,
+    ) as running:
+        yield running
+
+
+@pytest_asyncio.fixture(
+    scope="module",
+    loop_scope="module",
+    params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)],
+)
+async def module_wallet(
+    request: pytest.FixtureRequest,
+    authority: DevelopmentAuthority,
+    tokens: TokenIssuer,
+    templates: Templates,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> AsyncIterator[RunningWallet]:
+    """The whole service, for all tests of a module: each makes players of its own."""
+    async with shared_wallet(
+        engine_name=request.param,
+        authority=authority,
+        tokens=tokens,
+        templates=templates,
+        folder=tmp_path_factory.mktemp("wallet"),
+    ) as running:
+        yield running

@@ -1,7 +1,6 @@
 """What operators do by hand, through the front door."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,13 +12,11 @@ from croupier.wallet.v1 import back_office_pb2, wallet_pb2, wallet_service_pb2
 from croupier.wallet.v1 import back_office_service_pb2 as office
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from scripts.mesh.pki import DevelopmentAuthority
 from services.kit.ids import new_id
-from tests.conftest import Templates
 from tests.kit.refusals import refusal
 from tests.kit.tokens import TokenIssuer
 from tests.wallet.requests import bet, cash, euros, funded_player, open_wallet, win
-from tests.wallet.running import RunningWallet, shared_wallet
+from tests.wallet.running import RunningWallet
 
 # One wallet for the module, so one loop too.
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -33,26 +30,9 @@ LONG_AGO = Timestamp(seconds=1_000_000_000)
 CASH, BONUS, LOCKED = wallet_pb2.BUCKET_CASH, wallet_pb2.BUCKET_BONUS, wallet_pb2.BUCKET_LOCKED
 
 
-@pytest_asyncio.fixture(
-    scope="module",
-    loop_scope="module",
-    params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)],
-)
-async def wallet(
-    request: pytest.FixtureRequest,
-    authority: DevelopmentAuthority,
-    tokens: TokenIssuer,
-    templates: Templates,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> AsyncIterator[RunningWallet]:
-    async with shared_wallet(
-        engine_name=request.param,
-        authority=authority,
-        tokens=tokens,
-        templates=templates,
-        folder=tmp_path_factory.mktemp("wallet"),
-    ) as running:
-        yield running
+@pytest.fixture
+def wallet(module_wallet: RunningWallet) -> RunningWallet:
+    return module_wallet
 
 
 @pytest_asyncio.fixture(loop_scope="module")

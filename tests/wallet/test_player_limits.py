@@ -1,7 +1,5 @@
 import asyncio
-from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -13,36 +11,16 @@ from croupier.wallet.v1 import (
     wallet_service_pb2,
 )
 
-from scripts.mesh.pki import DevelopmentAuthority
 from services.kit.ids import new_id
 from services.wallet.domain import LimitKind, Period
-from tests.conftest import Connect
 from tests.kit.refusals import refusal
 from tests.kit.tokens import TokenIssuer
 from tests.wallet.requests import bet, cash, deposit, funded_player, open_wallet, win
-from tests.wallet.running import RunningWallet, running_wallet
+from tests.wallet.running import RunningWallet
 
 SOON = timedelta(seconds=1.5)
 """Long enough for a call or two before it, short enough to wait for."""
 HOUR = timedelta(hours=1)
-
-
-@pytest.fixture
-async def wallet(
-    authority: DevelopmentAuthority,
-    tokens: TokenIssuer,
-    connect: Connect,
-    database_url: Callable[[str], str],
-    tmp_path: Path,
-) -> AsyncIterator[RunningWallet]:
-    async with running_wallet(
-        authority=authority,
-        tokens=tokens,
-        connect=connect,
-        database_url=database_url,
-        folder=tmp_path,
-    ) as running:
-        yield running
 
 
 def limit(

@@ -10,13 +10,11 @@ from croupier.type.v1 import money_pb2
 from croupier.wallet.v1 import posting_service_pb2, posting_service_pb2_grpc, wallet_pb2
 from google.rpc import error_details_pb2
 
-from scripts.mesh.pki import DevelopmentAuthority
 from services.kit.ids import new_id
-from tests.conftest import Templates
 from tests.kit.refusals import refusal
 from tests.kit.tokens import TokenIssuer
 from tests.wallet.requests import bet, cash, funded_player, reason_of, rollback, unit, win
-from tests.wallet.running import RunningWallet, shared_wallet
+from tests.wallet.running import RunningWallet
 
 # One wallet for the module, so one loop too.
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -30,26 +28,9 @@ _Batch = posting_service_pb2.PostBatchRequest
 _Message = posting_service_pb2.PostStreamRequest
 
 
-@pytest_asyncio.fixture(
-    scope="module",
-    loop_scope="module",
-    params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)],
-)
-async def wallet(
-    request: pytest.FixtureRequest,
-    authority: DevelopmentAuthority,
-    tokens: TokenIssuer,
-    templates: Templates,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> AsyncIterator[RunningWallet]:
-    async with shared_wallet(
-        engine_name=request.param,
-        authority=authority,
-        tokens=tokens,
-        templates=templates,
-        folder=tmp_path_factory.mktemp("wallet"),
-    ) as running:
-        yield running
+@pytest.fixture
+def wallet(module_wallet: RunningWallet) -> RunningWallet:
+    return module_wallet
 
 
 @pytest_asyncio.fixture(loop_scope="module")

@@ -6,10 +6,9 @@ history says), `tests/simulation` (all of it at once, against a model).
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -17,7 +16,6 @@ import pytest
 from croupier.wallet.v1 import wallet_pb2
 from sqlalchemy import func, select
 
-from scripts.mesh.pki import DevelopmentAuthority
 from services.kit.clock import to_micros
 from services.kit.database import Database
 from services.kit.errors import InternalError
@@ -50,14 +48,13 @@ from services.wallet.errors import KeyReusedError, TransferNotFoundError
 from services.wallet.service import WalletService
 from services.wallet.tables import ACCOUNT, ENTRY, TRANSFER
 from services.wallet.writer import WriterOptions
-from tests.conftest import Connect
 from tests.kit.clock import ManualClock
 from tests.kit.refusals import refusal
 from tests.kit.tokens import TokenIssuer
 from tests.wallet.audit import Audit
 from tests.wallet.faults import FaultySession
 from tests.wallet.requests import bet, cash, funded_player, rollback
-from tests.wallet.running import RunningWallet, running_wallet
+from tests.wallet.running import RunningWallet
 from tests.wallet.teller import findings, tamper
 
 PLAYERS = [PlayerId(bytes(15) + bytes((number,))) for number in range(1, 9)]
@@ -92,24 +89,6 @@ async def ledger(url: str, clock: ManualClock, **options: Any) -> AsyncIterator[
 async def service(wallet_url: str, clock: ManualClock) -> AsyncIterator[WalletService]:
     async with ledger(wallet_url, clock) as started:
         yield started
-
-
-@pytest.fixture
-async def wallet(
-    authority: DevelopmentAuthority,
-    tokens: TokenIssuer,
-    connect: Connect,
-    database_url: Callable[[str], str],
-    tmp_path: Path,
-) -> AsyncIterator[RunningWallet]:
-    async with running_wallet(
-        authority=authority,
-        tokens=tokens,
-        connect=connect,
-        database_url=database_url,
-        folder=tmp_path,
-    ) as running:
-        yield running
 
 
 async def outcomes(service: WalletService, *operations: Operation) -> list[Outcome]:

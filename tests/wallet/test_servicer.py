@@ -2,8 +2,6 @@ import asyncio
 import contextlib
 import json
 import time
-from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -19,35 +17,15 @@ from croupier.wallet.v1 import (
 from google.protobuf.timestamp_pb2 import Timestamp
 from sqlalchemy import text
 
-from scripts.mesh.pki import DevelopmentAuthority
 from services.kit.database import Database
 from services.kit.ids import new_id
 from services.wallet.domain import Bucket, Kind, Outcome, Restriction, RoundState, Scope
-from tests.conftest import Connect
 from tests.kit.refusals import refusal
 from tests.kit.tokens import TokenIssuer
 from tests.wallet.requests import bet, cash, deposit, euros, open_wallet, rollback, win
-from tests.wallet.running import RunningWallet, running_wallet
+from tests.wallet.running import RunningWallet
 
 REPLAYED = ("croupier-replayed", "1")
-
-
-@pytest.fixture
-async def wallet(
-    authority: DevelopmentAuthority,
-    tokens: TokenIssuer,
-    connect: Connect,
-    database_url: Callable[[str], str],
-    tmp_path: Path,
-) -> AsyncIterator[RunningWallet]:
-    async with running_wallet(
-        authority=authority,
-        tokens=tokens,
-        connect=connect,
-        database_url=database_url,
-        folder=tmp_path,
-    ) as running:
-        yield running
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from services.game.domain import (
     Step,
     StepKind,
 )
-from services.kit.clock import from_micros
+from services.kit.clock import from_timestamp
 from services.kit.money import Money
 
 # Outcomes that moved something, if only a zero. All others from here to the refusals are successes
@@ -85,6 +85,5 @@ def _step_of(transfer: wallet_pb2.Transfer) -> Step | None:
             transfer.cash_change_minor_units + transfer.bonus_change_minor_units,
         ),
         closed=closed,
-        # By integers: a Timestamp has nanoseconds, a datetime does not.
-        time=from_micros(result.create_time.ToMicroseconds()),
+        time=from_timestamp(result.create_time),
     )

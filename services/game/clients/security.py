@@ -8,7 +8,7 @@ from croupier.security.v1.error_reason_pb2 import ErrorReason
 
 from services.game.domain import ProviderId
 from services.kit.clients import Peer
-from services.kit.clock import from_micros
+from services.kit.clock import from_timestamp
 from services.kit.errors import RemoteError
 from services.kit.keys import SECURITY_SERVICE
 from services.kit.tls import Identity
@@ -51,9 +51,7 @@ class SecurityClient:
         return KeyOwner(
             provider_id=ProviderId(found.provider_id),
             expire_time=(
-                from_micros(found.expire_time.ToMicroseconds())
-                if found.HasField("expire_time")
-                else None
+                from_timestamp(found.expire_time) if found.HasField("expire_time") else None
             ),
         )
 

@@ -23,7 +23,7 @@ from services.game.domain import (
     Win,
 )
 from services.kit.clients import Peer
-from services.kit.clock import from_micros
+from services.kit.clock import from_timestamp
 from services.kit.errors import RemoteError
 from services.kit.feed import FEED_SERVICE
 from services.kit.money import Money
@@ -224,8 +224,7 @@ def _movement(result: wallet_pb2.Result, session: GameSession, *, replayed: bool
         balance=Money(
             session.currency_code, available.cash_minor_units + available.bonus_minor_units
         ),
-        # By integers: a Timestamp has nanoseconds, a datetime does not.
-        create_time=from_micros(result.create_time.ToMicroseconds()),
+        create_time=from_timestamp(result.create_time),
         replayed=replayed,
     )
 

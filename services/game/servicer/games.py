@@ -21,7 +21,7 @@ from services.game.servicer.messages import (
     session_message,
 )
 from services.kit.call import caller
-from services.kit.clock import Clock, from_micros
+from services.kit.clock import Clock, from_timestamp
 
 _PAGE_SIZE = 50
 
@@ -140,6 +140,6 @@ class GameServicer(game_service_pb2_grpc.GameServiceServicer):
         count = await self._launches.end_game_sessions(
             # The rule of the contract takes capitals too; tokens have none.
             [LoginSessionId(each.lower()) for each in request.login_session_ids],
-            token_expire_time=from_micros(request.token_expire_time.ToMicroseconds()),
+            token_expire_time=from_timestamp(request.token_expire_time),
         )
         return game_service_pb2.EndGameSessionsResponse(ended_count=count)

@@ -1,10 +1,7 @@
 """Domain values as messages of the contract, and back."""
 
-from datetime import datetime
-
 from croupier.game.v1 import game_pb2
 from croupier.type.v1 import money_pb2
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from services.game.domain import (
     Game,
@@ -15,7 +12,7 @@ from services.game.domain import (
     RoundState,
     SessionState,
 )
-from services.kit.clock import to_micros
+from services.kit.clock import to_timestamp
 from services.kit.money import Money
 
 _SESSION_STATES = {
@@ -45,7 +42,7 @@ def provider_message(provider: Provider) -> game_pb2.Provider:
         provider_id=provider.provider_id,
         display_name=provider.display_name,
         launch_address=provider.launch_address,
-        create_time=_timestamp(provider.create_time),
+        create_time=to_timestamp(provider.create_time),
     )
 
 
@@ -58,7 +55,7 @@ def game_message(game: Game) -> game_pb2.Game:
         currency_codes=game.currency_codes,
         disabled=game.disabled,
         wager_weight_bp=game.wager_weight_bp,
-        create_time=_timestamp(game.create_time),
+        create_time=to_timestamp(game.create_time),
     )
 
 
@@ -71,8 +68,8 @@ def session_message(session: GameSession) -> game_pb2.GameSession:
         provider_id=session.provider_id,
         currency_code=session.currency_code,
         state=_SESSION_STATES[session.state],
-        create_time=_timestamp(session.create_time),
-        expire_time=_timestamp(session.expire_time),
+        create_time=to_timestamp(session.create_time),
+        expire_time=to_timestamp(session.expire_time),
     )
 
 
@@ -82,7 +79,7 @@ def movement_message(movement: Movement) -> game_pb2.Movement:
         seq=movement.seq,
         balance=money_message(movement.balance),
         outcome=movement.outcome,
-        create_time=_timestamp(movement.create_time),
+        create_time=to_timestamp(movement.create_time),
     )
 
 
@@ -97,12 +94,6 @@ def round_message(round_: Round) -> game_pb2.Round:
         staked=money_message(Money(round_.currency_code, round_.staked_minor_units)),
         won=money_message(Money(round_.currency_code, round_.won_minor_units)),
         bet_count=round_.bet_count,
-        start_time=_timestamp(round_.start_time),
-        end_time=None if round_.end_time is None else _timestamp(round_.end_time),
+        start_time=to_timestamp(round_.start_time),
+        end_time=None if round_.end_time is None else to_timestamp(round_.end_time),
     )
-
-
-def _timestamp(moment: datetime) -> Timestamp:
-    # By integers: a fraction of a float is not a microsecond.
-    seconds, micros = divmod(to_micros(moment), 1_000_000)
-    return Timestamp(seconds=seconds, nanos=micros * 1000)

@@ -15,7 +15,7 @@ from sqlalchemy import Table, and_, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.kit.clients import Peer, PeerFaultError
-from services.kit.clock import Clock, from_micros
+from services.kit.clock import Clock, from_timestamp
 from services.kit.database import Database, retry_on_race
 from services.kit.errors import RemoteError, ServiceError
 from services.kit.feed.errors import (
@@ -197,8 +197,7 @@ class Follower:
         for expected, event in enumerate(events, start=position.seq + 1):
             if event.seq != expected:
                 raise SeqGapError(f"expected event {expected}, got {event.seq}")
-        # By integers: a Timestamp has nanoseconds, a datetime does not.
-        event_time = from_micros(events[-1].create_time.ToMicroseconds())
+        event_time = from_timestamp(events[-1].create_time)
         taken = Position(events[-1].seq, response.incarnation, event_time)
         # A failure to commit counts as well; a cancellation is nobody's fault.
         try:
