@@ -1,6 +1,5 @@
 """The ledger's time where the machine's clock is set: it neither goes back nor leaps ahead."""
 
-import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -11,6 +10,7 @@ import grpc
 import pytest
 from croupier.wallet.v1 import wallet_service_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from structlog.testing import capture_logs
 
 from scripts.mesh.pki import DevelopmentAuthority
 from services.kit.clock import SystemClock, to_micros
@@ -73,23 +73,20 @@ async def service(wallet_url: str, clock: ManualClock) -> AsyncIterator[WalletSe
 
 
 async def test_a_clock_that_leaps_ahead_is_refused_until_it_is_right_again(
-    service: WalletService,
-    clock: ManualClock,
-    wallet_url: str,
-    caplog: pytest.LogCaptureFixture,
+    service: WalletService, clock: ManualClock, wallet_url: str
 ) -> None:
     due = Micros(to_micros(clock.now() + timedelta(days=1)))
     hold = await service.submit(HoldDeposit(amount=5, expire_time=due, **common()))
     clock.leap(timedelta(days=2))
-    for _ in range(3):
-        with pytest.raises(UnavailableError) as refused:
-            await bet(service, "b")
-        assert refused.value.metadata == {"dependency": "ledger (clock)"}
-        with pytest.raises(UnavailableError):
-            service.check()
-    said = [each for each in caplog.records if each.levelno == logging.CRITICAL]
-    assert len(said) == 1
-    assert "2 days, 0:00:00 ahead" in said[0].getMessage()
+    with capture_logs() as logged:
+        for _ in range(3):
+            with pytest.raises(UnavailableError) as refused:
+                await bet(service, "b")
+            assert refused.value.metadata == {"dependency": "ledger (clock)"}
+            with pytest.raises(UnavailableError):
+                service.check()
+    [said] = [each for each in logged if each["log_level"] == "critical"]
+    assert (said["event"], said["ahead"]) == ("clock ran ahead", "2 days, 0:00:00")
     clock.advance(timedelta(minutes=1))
     clock.leap(-timedelta(days=2))
     service.check()
@@ -135,23 +132,23 @@ async def test_a_clock_that_was_behind_the_ledger_may_be_set_right(
 
 
 async def test_a_long_rest_is_accepted_at_the_start_and_told(
-    service: WalletService,
-    clock: ManualClock,
-    wallet_url: str,
-    caplog: pytest.LogCaptureFixture,
+    service: WalletService, clock: ManualClock, wallet_url: str
 ) -> None:
     await service.stop()
     # What passed meanwhile, or how the clock was set: nobody can tell any more.
     clock.leap(timedelta(days=3))
-    async with ledger(wallet_url, clock) as again:
-        assert await bet(again) is Outcome.APPLIED
-        assert await newest_time(again) == to_micros(clock.now())
-    assert "the ledger was at rest for 3 days, 0:00:00" in caplog.text
-    caplog.clear()
+    with capture_logs() as logged:
+        async with ledger(wallet_url, clock) as again:
+            assert await bet(again) is Outcome.APPLIED
+            assert await newest_time(again) == to_micros(clock.now())
+    assert [(each["event"], each["rested"]) for each in logged] == [
+        ("ledger was at rest", "3 days, 0:00:00")
+    ]
     clock.advance(MOST)
-    async with ledger(wallet_url, clock):
-        pass
-    assert caplog.text == ""
+    with capture_logs() as logged:
+        async with ledger(wallet_url, clock):
+            pass
+    assert logged == []
 
 
 async def test_a_wallet_whose_clock_leaps_is_not_serving(

@@ -133,7 +133,7 @@ async def test_a_halted_wallet_stays_for_a_human_to_see(running: Running) -> Non
         while await running.is_ready():  # noqa: ASYNC110 (another process tells nothing)
             await asyncio.sleep(0.02)
     [said] = running.logged("critical")
-    assert "shard 0 is halted" in said["event"]
-    assert "./scripts/ledger verify" in said["event"]
+    assert (said["event"], said["shard"]) == ("ledger halted", 0)
+    assert "./scripts/ledger verify" in said["advice"]
     assert running.reports == []
     assert running.pid == first

@@ -43,7 +43,7 @@ class LedgerTime:
         rested = (now - last_time) * MICROSECOND
         if last_time and rested > self._ahead_max:
             _log.warning(
-                "ledger was at rest: its time goes on by this machine's clock",
+                "ledger was at rest",
                 rested=str(rested),
                 now=from_micros(now).isoformat(),
             )
@@ -79,13 +79,14 @@ class LedgerTime:
 
     def _tell(self, ahead: timedelta) -> None:
         if self._trusted:
-            _log.warning("clock believed again: the ledger goes on")
+            _log.warning("clock believed again")
         else:
             _log.critical(
-                "clock ahead of the time that has passed since this process took the ledger: "
-                "nothing is written until it is set right. If it is right now, and was wrong "
-                "before, start the wallet again",
+                "clock ran ahead",
                 ahead=str(ahead),
+                advice="nothing is written until the clock agrees with the time that has passed "
+                "since this process took the ledger; if it is right now, and was wrong before, "
+                "start the wallet again",
             )
 
     def _elapsed(self) -> int:

@@ -449,10 +449,10 @@ class Writer:
 
     def _halt(self, error: Exception) -> _HaltError:
         _log.critical(
-            "ledger halted: it takes nothing more until a human has looked. Run "
-            "`./scripts/ledger verify`, and start the wallet again only when it is known what "
-            "happened",
+            "ledger halted",
             shard=self._store.shard,
+            advice="it takes nothing more until a human has looked: run `./scripts/ledger verify`,"
+            " and start the wallet again only when it is known what happened",
             exc_info=error,
         )
         return _HaltError(WriterState.HALTED)
