@@ -16,14 +16,16 @@ from services.kit.tokens import token_authenticators
 from services.security import sealing
 from services.security.clients import GameClient
 from services.security.hashing import PasswordHasher
-from services.security.service.api_keys import ApiKeys
-from services.security.service.credentials import Credentials
-from services.security.service.passwords import Passwords
-from services.security.service.proof import Proof
-from services.security.service.recovery import Recovery
-from services.security.service.second_factor import SecondFactor
-from services.security.service.sessions import LoginSessions
-from services.security.service.signing_keys import SigningKeys
+from services.security.service import (
+    ApiKeys,
+    Credentials,
+    LoginSessions,
+    Passwords,
+    Proof,
+    Recovery,
+    SecondFactor,
+    SigningKeys,
+)
 from services.security.servicer import SecurityServicer, json_web_key
 from services.security.settings import Settings
 from services.security.tables import OUTBOX

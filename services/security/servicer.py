@@ -19,13 +19,15 @@ from services.security.domain.credentials import SubjectId
 from services.security.domain.recovery import Operator
 from services.security.domain.sessions import LoginSessionId, TokenPair
 from services.security.domain.signing_keys import SigningKey
-from services.security.service.api_keys import ApiKeys
-from services.security.service.credentials import Credentials
-from services.security.service.passwords import Passwords
-from services.security.service.recovery import Recovery
-from services.security.service.second_factor import SecondFactor
-from services.security.service.sessions import LoginSessions
-from services.security.service.signing_keys import SigningKeys
+from services.security.service import (
+    ApiKeys,
+    Credentials,
+    LoginSessions,
+    Passwords,
+    Recovery,
+    SecondFactor,
+    SigningKeys,
+)
 
 # The end of the year 9999: the last moment of a datetime, which a Timestamp can exceed.
 _MICROS_MAX = 253_402_300_799_999_999
