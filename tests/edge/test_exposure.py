@@ -15,6 +15,7 @@ from scripts.mesh.edge.contract import Contracts, Operation
 from tests.contract.contracts import methods
 from tests.edge.conftest import told
 from tests.edge.doubles import API_KEY, Mesh
+from tests.kit.refusals import at_once
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -112,14 +113,9 @@ async def test_reflection_and_health_stay_inside(channel: grpc.aio.Channel) -> N
         await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=5)
     assert raised.value.code() is grpc.StatusCode.UNIMPLEMENTED
     service = reflection_pb2.DESCRIPTOR.services_by_name["ServerReflection"].full_name
-    # With its one message at once: a stream that is refused first cannot send it any more.
-    ask: Any = channel.unary_unary(
-        f"/{service}/ServerReflectionInfo",
-        request_serializer=reflection_pb2.ServerReflectionRequest.SerializeToString,
-        response_deserializer=reflection_pb2.ServerReflectionResponse.FromString,
-    )
+    asked = reflection_pb2.ServerReflectionRequest(list_services="")
     with pytest.raises(grpc.aio.AioRpcError) as raised:
-        await ask(reflection_pb2.ServerReflectionRequest(list_services=""), timeout=5)
+        await at_once(channel, f"/{service}/ServerReflectionInfo", asked)
     assert raised.value.code() is grpc.StatusCode.UNIMPLEMENTED
 
 

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import grpc
 import pytest
+from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 
 from services.kit.errors import DETAILS_KEY, DOMAIN, error_info_of
@@ -67,3 +68,20 @@ async def told(call: Awaitable[Any]) -> Told:
     """Awaits a call that must be refused, and returns what its caller is told."""
     found = await refusal(call)
     return Told(found.code, found.reason.removeprefix(PREFIX), found.metadata)
+
+
+def at_once(channel: grpc.aio.Channel, method: str, request: Message) -> Awaitable[Any]:
+    """Calls a method that takes a stream with its one message at once.
+
+    A stream of gRPC's sends it later, and where it was refused by then the client fails by itself.
+
+    Args:
+        channel: Who calls.
+        method: Such as `/croupier.wallet.v1.PostingService/PostStream`.
+        request: The message.
+    """
+    call: Any = channel.unary_unary(
+        method, request_serializer=type(request).SerializeToString, response_deserializer=bytes
+    )
+    answer: Awaitable[Any] = call(request, timeout=10)
+    return answer

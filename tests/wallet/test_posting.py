@@ -11,7 +11,7 @@ from croupier.wallet.v1 import posting_service_pb2, posting_service_pb2_grpc, wa
 from google.rpc import error_details_pb2
 
 from services.kit.ids import new_id
-from tests.kit.refusals import refusal
+from tests.kit.refusals import at_once, refusal
 from tests.kit.tokens import TokenIssuer
 from tests.wallet.requests import bet, cash, funded_player, reason_of, rollback, unit, win
 from tests.wallet.running import RunningWallet
@@ -53,12 +53,14 @@ def told(outcomes: list[Any]) -> list[int]:
 
 @pytest.mark.parametrize("service", ["edge", "player", "analytics"])
 async def test_only_game_posts_batches_and_streams(wallet: RunningWallet, service: str) -> None:
-    stub = posting_service_pb2_grpc.PostingServiceStub(wallet.connect(service))
+    channel = wallet.connect(service)
+    stub = posting_service_pb2_grpc.PostingServiceStub(channel)
     request = unit(bet(new_id(), 1))
     refused = await refusal(stub.PostBatch(_Batch(units=[request])))
     assert refused.code is grpc.StatusCode.PERMISSION_DENIED
     assert refused.reason == "ERROR_REASON_CALLER_NOT_ALLOWED"
-    refused = await refusal(stub.PostStream(iter([_Message(unit=request)])).read())
+    method = "/croupier.wallet.v1.PostingService/PostStream"
+    refused = await refusal(at_once(channel, method, _Message(unit=request)))
     assert refused.reason == "ERROR_REASON_CALLER_NOT_ALLOWED"
 
 
